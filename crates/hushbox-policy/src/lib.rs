@@ -1,0 +1,1 @@
+//! Who may do what in a voicemail server: decisions over facts, without memory

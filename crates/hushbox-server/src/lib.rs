@@ -1,0 +1,1 @@
+//! The Hushbox voicemail server: sockets, clocks, tasks, configuration and command line

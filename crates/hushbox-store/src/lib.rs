@@ -1,0 +1,1 @@
+//! Directory, messages, keys, sealing, spool format, commit and recovery of a voicemail server

@@ -1,0 +1,1 @@
+//! Shared pieces of the tests: the world, the clock, the link, the disk, the caller.
