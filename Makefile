@@ -1,0 +1,46 @@
+# The commands of this project. `make run` and `make test` are all that a fresh machine needs.
+# SERVE=0 ends `make run` after the proof; DIR and SIP_TLS choose its folder and address.
+
+DIR ?= hushbox-data
+SIP_TLS ?= 127.0.0.1:5061
+SERVE ?= 1
+BUILD_NEEDS = cmake:cmake cc:gcc c++:g++ make:make
+TEST_NEEDS = baresip:baresip tcpdump:tcpdump
+
+.PHONY: run build test lint campaign prompts clean help
+
+help:
+	@echo "make run       build, start a trial server, prove it with one call, keep serving (SERVE=0: end then)"
+	@echo "make test      install what the tests need and run them all"
+	@echo "make lint      formatting, clippy, docs: warnings are errors"
+	@echo "make campaign  what takes too long for CI: 100 kills, dependency rules, fuzzing"
+	@echo "make prompts   make the spoken prompts anew from config/prompts/en.toml"
+
+build:
+	@scripts/need $(BUILD_NEEDS)
+	cargo build --workspace --bins --locked
+
+run: build
+	@scripts/run --dir "$(DIR)" --sip-tls "$(SIP_TLS)" --serve "$(SERVE)"
+
+test:
+	@scripts/need $(BUILD_NEEDS) $(TEST_NEEDS)
+	@scripts/make-prompts --check
+	cargo build --workspace --bins --locked
+	cargo test --workspace --locked
+
+lint:
+	@scripts/need $(BUILD_NEEDS)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+campaign: build
+	@scripts/campaign
+
+prompts:
+	@scripts/need flite:flite sox:sox opusenc:opus-tools
+	@scripts/make-prompts
+
+clean:
+	cargo clean
