@@ -1,1 +1,3 @@
 //! Shared pieces of the tests: the world, the clock, the link, the disk, the caller.
+
+pub mod trial;
