@@ -1,1 +1,9 @@
-//! The Hushbox voicemail server: sockets, clocks, tasks, configuration and command line
+//! The Hushbox voicemail server: sockets, clocks, tasks, configuration and command line.
+//!
+//! Everything that decides stands in the pure crates; what is here carries bytes, time and replies to them. There is
+//! no rule about who may do what in this crate, no parser of SIP, SDP or RTP, and no format of its own on disk except
+//! `hushbox.toml` and `trial.json`.
+
+pub mod certificates;
+pub mod config;
+pub mod identity;

@@ -1,0 +1,423 @@
+//! The configuration as it is meant: defaults filled in, ranges and relations checked, paths absolute.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::raw::{self, Located, Raw};
+use super::{Problem, Problems};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of text an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// The UDP ports for media: a call takes an even one for RTP and the next one for RTCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtpPorts {
+    /// The first port.
+    pub from: u16,
+    /// The last port.
+    pub to: u16,
+}
+
+impl RtpPorts {
+    /// How many calls these ports can carry at once.
+    pub fn pairs(self) -> usize {
+        let first = u32::from(self.from).next_multiple_of(2);
+        (u32::from(self.to) + 1).saturating_sub(first) as usize / 2
+    }
+}
+
+impl std::str::FromStr for RtpPorts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (from, to) = text.split_once('-').ok_or("write FROM-TO, as in 16000-19999")?;
+        let number = |part: &str| part.trim().parse::<u16>().map_err(|_| format!("{part:?} is not a port"));
+        let ports = Self { from: number(from)?, to: number(to)? };
+        if ports.from < 1024 {
+            return Err("the first port must be 1024 or more".to_owned());
+        }
+        if ports.pairs() == 0 {
+            return Err("the range holds no even port followed by an odd one".to_owned());
+        }
+        Ok(ports)
+    }
+}
+
+impl std::fmt::Display for RtpPorts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.from, self.to)
+    }
+}
+
+/// What the server runs by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The configuration file itself.
+    pub file: PathBuf,
+    /// The TLS listener.
+    pub tls: Option<SocketAddr>,
+    /// The lab listener for UDP.
+    pub lab_udp: Option<SocketAddr>,
+    /// The lab listener for TCP.
+    pub lab_tcp: Option<SocketAddr>,
+    /// The server's certificate chain, PEM.
+    pub certificate: PathBuf,
+    /// The server's private key, PEM.
+    pub key: PathBuf,
+    /// The authorities that sign clients' certificates, PEM.
+    pub client_cas: Vec<PathBuf>,
+    /// The data folder.
+    pub data: PathBuf,
+    /// The audit log's folder.
+    pub audit: PathBuf,
+    /// The folder of keys.
+    pub keys: PathBuf,
+    /// The operator's own prompts, if any.
+    pub prompts: Option<PathBuf>,
+    /// The digest realm.
+    pub realm: String,
+    /// What stands in Contact instead of the listener's address.
+    pub advertised_host: Option<String>,
+    /// Where media sockets are bound.
+    pub rtp_address: IpAddr,
+    /// Their ports.
+    pub rtp_ports: RtpPorts,
+    /// What stands in SDP instead of `rtp_address`.
+    pub advertised_address: Option<IpAddr>,
+    /// How many media threads run.
+    pub shards: usize,
+    /// Calls at once.
+    pub calls_max: usize,
+    /// TCP and TLS connections at once.
+    pub connections_max: usize,
+    /// The same, from one address.
+    pub connections_per_source_max: usize,
+    /// The longest recording.
+    pub recording_max: Duration,
+    /// The silence that ends a recording.
+    pub recording_silence: Duration,
+    /// How long live calls may go on after SIGTERM.
+    pub drain: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// Which log lines are written: a `tracing` filter.
+    pub log_level: String,
+}
+
+impl Config {
+    /// The control socket, relative to [`Config::socket_folder`]: a socket's path ends at 107 bytes.
+    pub const SOCKET: &str = "control.sock";
+
+    /// The folder that the control socket stands in.
+    pub fn socket_folder(&self) -> &Path {
+        &self.data
+    }
+
+    /// The trial's secrets, beside the configuration.
+    pub fn trial_file(&self) -> PathBuf {
+        self.file.with_file_name("trial.json")
+    }
+}
+
+/// Why a configuration could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("{}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file says what it must not.
+    #[error("{}: {} {}\n{problems}", path.display(), problems.0.len(), if problems.0.len() == 1 { "mistake" } else { "mistakes" })]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problems: Problems,
+    },
+}
+
+/// Reads and checks the file at `path`.
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let absolute = std::path::absolute(path).map_err(unreadable)?;
+    parse(&text, &absolute).map_err(|problems| LoadError::Wrong { path: path.to_owned(), problems })
+}
+
+/// Checks `text`, the content of the file at `file` (an absolute path): relative paths in it start at its folder.
+pub fn parse(text: &str, file: &Path) -> Result<Config, Problems> {
+    let mut problems = Vec::new();
+    let raw = raw::read(text, &mut problems);
+    let config = Resolver { problems: &mut problems, folder: file.parent().unwrap_or(Path::new("/")) }.config(file, &raw);
+    if problems.is_empty() {
+        return Ok(config);
+    }
+    problems.sort_by_key(|problem| problem.line.unwrap_or(usize::MAX));
+    Err(Problems(problems))
+}
+
+struct Resolver<'a> {
+    problems: &'a mut Vec<Problem>,
+    folder: &'a Path,
+}
+
+impl Resolver<'_> {
+    fn config(&mut self, file: &Path, raw: &Raw) -> Config {
+        let tls = self.address("listen.tls", &raw.listen.tls);
+        let beyond = raw.listen.lab_beyond_loopback.as_ref().is_some_and(|beyond| beyond.value);
+        let lab_udp = self.lab_address("listen.lab_udp", &raw.listen.lab_udp, beyond);
+        let lab_tcp = self.lab_address("listen.lab_tcp", &raw.listen.lab_tcp, beyond);
+        if raw.listen.tls.is_none() && raw.listen.lab_udp.is_none() && raw.listen.lab_tcp.is_none() {
+            self.wrong(None, "listen", "give at least one of tls, lab_udp and lab_tcp");
+        }
+        let any_ip = tls.or(lab_udp).or(lab_tcp).map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip());
+        let rtp_address = self.ip("media.rtp_address", &raw.media.rtp_address).unwrap_or(any_ip);
+        let advertised_address = self.ip("media.advertised_address", &raw.media.advertised_address);
+        if rtp_address.is_unspecified() && advertised_address.is_none() {
+            self.wrong(
+                raw.media.rtp_address.as_ref().or(raw.listen.tls.as_ref()).map(|at| at.line),
+                "media.advertised_address",
+                "media listens on every address, so say which one stands in SDP",
+            );
+        }
+        if advertised_address.is_some_and(|address| address.is_unspecified()) {
+            self.wrong(
+                raw.media.advertised_address.as_ref().map(|at| at.line),
+                "media.advertised_address",
+                "must be an address that callers can send to",
+            );
+        }
+        let rtp_ports = self.rtp_ports(raw);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let shards = self.integer("media.shards", &raw.media.shards, 0..=64, 0);
+        let data = self.path(&raw.paths.data, "data");
+        Config {
+            file: file.to_owned(),
+            tls,
+            lab_udp,
+            lab_tcp,
+            certificate: self.path(&raw.tls.certificate, "tls/server.crt"),
+            key: self.path(&raw.tls.key, "tls/server.key"),
+            client_cas: match &raw.tls.client_cas {
+                Some(list) => list.value.iter().map(|path| self.folder.join(path)).collect(),
+                None => vec![self.folder.join("tls/ca.crt")],
+            },
+            audit: raw.paths.audit.as_ref().map_or_else(|| data.join("audit"), |path| self.folder.join(&path.value)),
+            data,
+            keys: self.path(&raw.paths.keys, "keys"),
+            prompts: raw.paths.prompts.as_ref().map(|path| self.folder.join(&path.value)),
+            realm: self.token("sip.realm", &raw.sip.realm).unwrap_or_else(|| "hushbox".to_owned()),
+            advertised_host: self.token("sip.advertised_host", &raw.sip.advertised_host),
+            rtp_address,
+            rtp_ports,
+            advertised_address,
+            shards: if shards == 0 { cores } else { shards },
+            calls_max: self.integer("limits.calls_max", &raw.limits.calls_max, 1..=100_000, 2_000),
+            connections_max: self.integer("limits.connections_max", &raw.limits.connections_max, 1..=100_000, 1_024),
+            connections_per_source_max: self.integer(
+                "limits.connections_per_source_max",
+                &raw.limits.connections_per_source_max,
+                1..=100_000,
+                256,
+            ),
+            recording_max: self.seconds("limits.recording_max_secs", &raw.limits.recording_max_secs, 5..=3_600, 180),
+            recording_silence: self.seconds(
+                "limits.recording_silence_secs",
+                &raw.limits.recording_silence_secs,
+                2..=120,
+                10,
+            ),
+            drain: self.seconds("limits.drain_secs", &raw.limits.drain_secs, 0..=3_600, 60),
+            log_format: self.log_format(&raw.log.format),
+            log_level: self.log_level(&raw.log.level),
+        }
+    }
+
+    fn wrong(&mut self, line: Option<usize>, key: &str, message: impl Into<String>) {
+        self.problems.push(Problem { line, key: key.to_owned(), message: message.into() });
+    }
+
+    fn address(&mut self, key: &str, text: &Option<Located<String>>) -> Option<SocketAddr> {
+        let text = text.as_ref()?;
+        let address = text.value.parse().ok();
+        if address.is_none() {
+            self.wrong(Some(text.line), key, format!("{:?} is not an IP:PORT, as in 127.0.0.1:5061 or [::1]:5061", text.value));
+        }
+        address
+    }
+
+    /// Lab listeners carry no protection at all, so they stay on loopback unless somebody insists.
+    fn lab_address(&mut self, key: &str, text: &Option<Located<String>>, beyond: bool) -> Option<SocketAddr> {
+        let address = self.address(key, text)?;
+        if !address.ip().is_loopback() && !beyond {
+            self.wrong(
+                text.as_ref().map(|at| at.line),
+                key,
+                "is not on loopback; lab listeners are not encrypted: set lab_beyond_loopback = true if that is meant",
+            );
+        }
+        Some(address)
+    }
+
+    fn ip(&mut self, key: &str, text: &Option<Located<String>>) -> Option<IpAddr> {
+        let text = text.as_ref()?;
+        let ip = text.value.parse().ok();
+        if ip.is_none() {
+            self.wrong(Some(text.line), key, format!("{:?} is not an IP address", text.value));
+        }
+        ip
+    }
+
+    fn rtp_ports(&mut self, raw: &Raw) -> RtpPorts {
+        let default = RtpPorts { from: 16_000, to: 19_999 };
+        let Some(text) = &raw.media.rtp_ports else { return default };
+        text.value.parse().unwrap_or_else(|error: String| {
+            self.wrong(Some(text.line), "media.rtp_ports", error);
+            default
+        })
+    }
+
+    fn path(&self, text: &Option<Located<String>>, default: &str) -> PathBuf {
+        self.folder.join(text.as_ref().map_or(default, |path| path.value.as_str()))
+    }
+
+    /// What goes into a header without quoting: a host or a realm.
+    fn token(&mut self, key: &str, text: &Option<Located<String>>) -> Option<String> {
+        let text = text.as_ref()?;
+        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        if text.value.is_empty() || text.value.len() > 255 || !text.value.chars().all(fine) {
+            self.wrong(Some(text.line), key, "must be 1 to 255 letters, digits, dots or hyphens");
+        }
+        Some(text.value.clone())
+    }
+
+    fn integer(
+        &mut self,
+        key: &str,
+        number: &Option<Located<i64>>,
+        range: std::ops::RangeInclusive<usize>,
+        default: usize,
+    ) -> usize {
+        let Some(number) = number else { return default };
+        match usize::try_from(number.value) {
+            Ok(value) if range.contains(&value) => value,
+            _ => {
+                let (from, to) = (range.start(), range.end());
+                self.wrong(Some(number.line), key, format!("{} is outside of {from} to {to}", number.value));
+                default
+            }
+        }
+    }
+
+    fn seconds(
+        &mut self,
+        key: &str,
+        number: &Option<Located<i64>>,
+        range: std::ops::RangeInclusive<usize>,
+        default: usize,
+    ) -> Duration {
+        Duration::from_secs(self.integer(key, number, range, default) as u64)
+    }
+
+    fn log_format(&mut self, text: &Option<Located<String>>) -> LogFormat {
+        match text.as_ref().map(|text| (text.value.as_str(), text.line)) {
+            None | Some(("text", _)) => LogFormat::Text,
+            Some(("json", _)) => LogFormat::Json,
+            Some((other, line)) => {
+                self.wrong(Some(line), "log.format", format!("{other:?} is neither \"text\" nor \"json\""));
+                LogFormat::Text
+            }
+        }
+    }
+
+    fn log_level(&mut self, text: &Option<Located<String>>) -> String {
+        let Some(text) = text else { return "info".to_owned() };
+        // Levels only: a filter by module could switch on the traces of libraries, which print what they carry.
+        if !matches!(text.value.as_str(), "error" | "warn" | "info" | "debug") {
+            self.wrong(Some(text.line), "log.level", "must be \"error\", \"warn\", \"info\" or \"debug\"");
+        }
+        text.value.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> Vec<String> {
+        match parse(text, Path::new("/etc/hushbox/hushbox.toml")) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn the_reference_configuration_is_valid_and_says_the_defaults() {
+        let text = include_str!("../../../../config/hushbox.toml");
+        let file = Path::new("/etc/hushbox/hushbox.toml");
+        let reference = parse(text, file).expect("the reference configuration");
+        let bare = parse("[listen]\ntls = \"127.0.0.1:5061\"\n", file).expect("a bare configuration");
+        assert_eq!(reference, bare);
+    }
+
+    #[test]
+    fn every_mistake_is_named_at_once_with_its_key_and_line() {
+        let found = problems(
+            "[listen]\ntls = \"nowhere\"\nlab_udp = \"0.0.0.0:5060\"\nspeed = 3\n\n[media]\nrtp_ports = \"9-8\"\nshards = \"two\"\n[limits]\ncalls_max = 0\n[mail]\nx = 1\n",
+        );
+        let starts = [
+            "line 2: listen.tls: ",
+            "line 3: listen.lab_udp: ",
+            "line 4: listen.speed: is not a key",
+            "line 7: media.rtp_ports: ",
+            "line 8: media.shards: must be a whole number",
+            "line 10: limits.calls_max: 0 is outside of 1 to 100000",
+            "line 11: mail: is not a section",
+        ];
+        assert_eq!(found.len(), starts.len(), "{found:#?}");
+        for (found, start) in found.iter().zip(starts) {
+            assert!(found.starts_with(start), "{found} should start with {start}");
+        }
+    }
+
+    #[test]
+    fn broken_toml_names_the_line_and_the_rest_is_still_checked() {
+        let found = problems("[listen]\ntls = \n[limits]\ncalls_max = -1\n");
+        assert!(found.iter().any(|line| line.starts_with("line 2: not TOML")), "{found:?}");
+        assert!(found.iter().any(|line| line.starts_with("line 4: limits.calls_max")), "{found:?}");
+    }
+
+    #[test]
+    fn a_lab_listener_off_loopback_needs_to_be_insisted_on() {
+        assert_eq!(problems("[listen]\nlab_udp = \"192.0.2.1:5060\"\n").len(), 1);
+        assert!(problems("[listen]\nlab_udp = \"192.0.2.1:5060\"\nlab_beyond_loopback = true\n").is_empty());
+    }
+
+    #[test]
+    fn listening_on_every_address_needs_an_advertised_one() {
+        assert_eq!(problems("[listen]\ntls = \"0.0.0.0:5061\"\n").len(), 1);
+        let text = "[listen]\ntls = \"0.0.0.0:5061\"\n[media]\nadvertised_address = \"192.0.2.7\"\n";
+        assert!(problems(text).is_empty());
+    }
+
+    #[test]
+    fn a_port_range_counts_pairs_of_an_even_and_the_next_port() {
+        let pairs = |text: &str| text.parse::<RtpPorts>().map(RtpPorts::pairs);
+        assert_eq!(pairs("16000-16003"), Ok(2));
+        assert_eq!(pairs("16001-16004"), Ok(1));
+        assert!(pairs("16001-16002").is_err());
+        assert!(pairs("80-90").is_err());
+        assert_eq!(pairs("65534-65535"), Ok(1));
+    }
+}

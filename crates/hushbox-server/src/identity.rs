@@ -1,0 +1,180 @@
+//! Who a certificate says it is: its key's hash, and the one name in it that counts.
+//!
+//! RFC 5922 §7.1: a `sip` URI in subjectAltName comes first, DNS names count only where there is none. The common name
+//! never counts. What is ambiguous is nobody: rustls's verifier accepts certificates with several names, without an
+//! extended key usage or with names that are not text, so those are refused here.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+
+/// The longest name that is looked at.
+const NAME_MAX: usize = 255;
+
+/// What a client's certificate claims. Whether it is believed is decided against the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// SHA-256 of the public key (SubjectPublicKeyInfo, DER).
+    pub key_hash: [u8; 32],
+    /// The names that count, each as a record writes it: one `sip:domain` or `sip:user@domain`, or else DNS names as
+    /// `dns:name`; host names in lower case.
+    pub names: Vec<String>,
+    /// The last second at which the certificate holds, in Unix time.
+    pub not_after: i64,
+    /// The first one.
+    pub not_before: i64,
+}
+
+/// Why a certificate is as none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It is not an X.509 certificate.
+    #[error("not a certificate")]
+    Malformed,
+    /// Extended key usage lacks clientAuth.
+    #[error("not for client authentication")]
+    NotForClients,
+}
+
+impl Identity {
+    /// Reads the certificate `der`.
+    pub fn read(der: &[u8]) -> Result<Self, Unusable> {
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| Unusable::Malformed)?;
+        if !rest.is_empty() {
+            return Err(Unusable::Malformed);
+        }
+        let usage = certificate.extended_key_usage().map_err(|_| Unusable::Malformed)?;
+        if !usage.is_some_and(|usage| usage.value.client_auth) {
+            return Err(Unusable::NotForClients);
+        }
+        let mut key_hash = [0; 32];
+        key_hash.copy_from_slice(digest(&SHA256, certificate.public_key().raw).as_ref());
+        let validity = certificate.validity();
+        Ok(Self {
+            key_hash,
+            names: names(&certificate),
+            not_after: validity.not_after.timestamp(),
+            not_before: validity.not_before.timestamp(),
+        })
+    }
+
+    /// Whether the certificate holds at `unix_secs`.
+    pub fn holds_at(&self, unix_secs: i64) -> bool {
+        (self.not_before..=self.not_after).contains(&unix_secs)
+    }
+}
+
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
+    let mut sip = Vec::new();
+    let mut dns = Vec::new();
+    for name in &names.value.general_names {
+        match name {
+            GeneralName::URI(uri) if uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) => {
+                sip.push(sip_name(uri));
+            }
+            GeneralName::DNSName(name) if is_host(name) => dns.push(format!("dns:{}", name.to_ascii_lowercase())),
+            _ => {}
+        }
+    }
+    match sip.as_slice() {
+        [] => dns,
+        [Some(only)] => vec![only.clone()],
+        // Several, or one that cannot be read: nobody can say which is meant.
+        _ => Vec::new(),
+    }
+}
+
+/// `sip:domain` or `sip:user@domain`, without port, parameters or headers; the host in lower case.
+fn sip_name(uri: &str) -> Option<String> {
+    let rest = uri.get(4..)?;
+    if rest.len() > NAME_MAX || !rest.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return None;
+    }
+    let (user, host) = match rest.split_once('@') {
+        Some((user, host)) => (Some(user), host),
+        None => (None, rest),
+    };
+    if !is_host(host) || user.is_some_and(|user| user.is_empty() || user.contains([':', ';', '?', '%'])) {
+        return None;
+    }
+    let host = host.to_ascii_lowercase();
+    Some(user.map_or_else(|| format!("sip:{host}"), |user| format!("sip:{user}@{host}")))
+}
+
+/// RFC 5922 §7.2: no wildcard.
+fn is_host(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= NAME_MAX
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::string::Ia5String;
+    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair, SanType};
+
+    use super::*;
+
+    fn certificate(names: &[SanType], usages: &[ExtendedKeyUsagePurpose]) -> Vec<u8> {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names.to_vec();
+        params.extended_key_usages = usages.to_vec();
+        let key = KeyPair::generate().expect("a key");
+        params.self_signed(&key).expect("a certificate").der().to_vec()
+    }
+
+    fn uri(text: &str) -> SanType {
+        SanType::URI(Ia5String::try_from(text).expect("ASCII"))
+    }
+
+    fn dns(text: &str) -> SanType {
+        SanType::DnsName(Ia5String::try_from(text).expect("ASCII"))
+    }
+
+    fn names_of(names: &[SanType]) -> Vec<String> {
+        Identity::read(&certificate(names, &[ExtendedKeyUsagePurpose::ClientAuth])).expect("readable").names
+    }
+
+    #[test]
+    fn one_sip_uri_is_the_identity_and_hides_dns_names() {
+        assert_eq!(names_of(&[uri("sip:Phone@EXAMPLE.org"), dns("localhost")]), ["sip:Phone@example.org"]);
+        assert_eq!(names_of(&[uri("SIP:pbx.example.org")]), ["sip:pbx.example.org"]);
+    }
+
+    #[test]
+    fn two_sip_uris_are_nobody_even_with_a_dns_name() {
+        assert!(names_of(&[uri("sip:a@example.org"), uri("sip:b@example.org"), dns("example.org")]).is_empty());
+    }
+
+    #[test]
+    fn dns_names_count_only_without_a_sip_uri() {
+        assert_eq!(names_of(&[dns("PBX.example.org"), uri("https://example.org")]), ["dns:pbx.example.org"]);
+        assert!(names_of(&[dns("*.example.org")]).is_empty());
+    }
+
+    #[test]
+    fn uris_with_ports_parameters_escapes_or_odd_bytes_are_nobody() {
+        for odd in ["sip:a@b:5061", "sip:b;transport=tls", "sip:a%40c@b", "sip:@b", "sip:", "sip:a@b@c", "sip:a b"] {
+            assert!(names_of(&[uri(odd)]).is_empty(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_without_client_auth_is_as_none() {
+        let names = [uri("sip:pbx.example.org")];
+        assert_eq!(Identity::read(&certificate(&names, &[])), Err(Unusable::NotForClients));
+        let server = certificate(&names, &[ExtendedKeyUsagePurpose::ServerAuth]);
+        assert_eq!(Identity::read(&server), Err(Unusable::NotForClients));
+        assert_eq!(Identity::read(b"\x30\x03abc"), Err(Unusable::Malformed));
+    }
+
+    #[test]
+    fn the_common_name_never_counts() {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "sip:pbx.example.org");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().expect("a key");
+        let der = params.self_signed(&key).expect("a certificate").der().to_vec();
+        assert!(Identity::read(&der).expect("readable").names.is_empty());
+    }
+}
