@@ -5,5 +5,9 @@
 //! `hushbox.toml` and `trial.json`.
 
 pub mod certificates;
+pub mod client_certificates;
 pub mod config;
+pub mod files;
 pub mod identity;
+pub mod logging;
+pub mod trial;

@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn every_mistake_is_named_at_once_with_its_key_and_line() {
         let found = problems(
-            "[listen]\ntls = \"nowhere\"\nlab_udp = \"0.0.0.0:5060\"\nspeed = 3\n\n[media]\nrtp_ports = \"9-8\"\nshards = \"two\"\n[limits]\ncalls_max = 0\n[mail]\nx = 1\n",
+            "[listen]\ntls = \"nowhere\"\nlab_udp = \"192.0.2.1:5060\"\nspeed = 3\n\n[media]\nrtp_ports = \"9-8\"\nshards = \"two\"\n[limits]\ncalls_max = 0\n[mail]\nx = 1\n",
         );
         let starts = [
             "line 2: listen.tls: ",
