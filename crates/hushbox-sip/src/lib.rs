@@ -1,1 +1,33 @@
-//! SIP signalling of a voicemail server as a pure core: bytes and time in, bytes and events out
+//! SIP signalling of a voicemail server as a pure core: bytes and time in, bytes and events out.
+//!
+//! [`Endpoint`] is a user agent server: transactions (RFC 3261 §17, RFC 6026), dialogs (§12), the
+//! order in which a request is judged (§8.2), and the few requests of its own that a dialog needs.
+//! [`Message`] is the parser under it, [`auth`] the digest beside it (RFC 7616, RFC 8760).
+//!
+//! Deliberately absent: sockets, clocks, operating system randomness, SDP, mailboxes and who may
+//! call them. The shell owns the first three; the application judges each [`Invite`] and answers
+//! with a command. Nothing here prints a URI or a body: see the `Debug` implementations.
+
+pub mod auth;
+
+mod endpoint;
+mod error;
+mod event;
+
+mod invite;
+pub mod limits;
+pub mod message;
+mod rejection;
+
+mod transport;
+
+pub use auth::{Algorithm, Authenticator, Authorization, Challenge, Verdict};
+pub use endpoint::{Config, Endpoint, Input, Output};
+pub use error::ParseError;
+pub use event::{Event, Failure, RequestId, Session};
+
+pub use invite::{CallIdHash, Headers, Invite, InviteBody, OwnedUri};
+pub use limits::Limits;
+
+pub use rejection::{Reason, ReasonProtocol, Rejection};
+pub use transport::{ConnectionId, Flow, HostPort, Listener, Transport};

@@ -1,0 +1,99 @@
+//! What the endpoint tells the application.
+
+use crate::invite::Invite;
+use crate::transport::Flow;
+use bytes::Bytes;
+use std::fmt;
+
+/// A call, from its INVITE to its end. Never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Session(pub u64);
+
+/// A request inside a dialog that waits for the application's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// Something happened to a session. [`Event::Terminated`] is always the last of a session and comes
+/// exactly once; commands for a session that is over do nothing.
+pub enum Event {
+    /// A call came in; `100 Trying` is on its way. Answer with [`crate::Endpoint::answer`],
+    /// [`crate::Endpoint::reject`] or [`crate::Endpoint::challenge`].
+    Invite {
+        /// The new session.
+        session: Session,
+        /// What was asked.
+        invite: Box<Invite>,
+    },
+    /// The caller gave up before the answer: 487 was sent.
+    Cancelled {
+        /// The session.
+        session: Session,
+    },
+    /// The ACK of the 200 arrived: media may start. It comes again for a re-INVITE that carried no
+    /// offer, since then the ACK carries the answer to ours.
+    Acknowledged {
+        /// The session.
+        session: Session,
+        /// The SDP answer, where the 200 carried our offer; `None` there is a peer's fault.
+        answer: Option<Bytes>,
+    },
+    /// A re-INVITE (or UPDATE with an offer) asks to change the session. Answer with
+    /// [`crate::Endpoint::answer_reinvite`] or [`crate::Endpoint::reject_reinvite`].
+    Reinvite {
+        /// The session.
+        session: Session,
+        /// Which request is to be answered.
+        request: RequestId,
+        /// The SDP offer; `None` asks for ours.
+        offer: Option<Bytes>,
+        /// What it came over.
+        flow: Flow,
+    },
+    /// The caller hung up; 200 was sent.
+    Bye {
+        /// The session.
+        session: Session,
+    },
+    /// The session broke.
+    Failed {
+        /// The session.
+        session: Session,
+        /// How.
+        failure: Failure,
+    },
+    /// Nothing is left of the session but transactions that run out by themselves.
+    Terminated {
+        /// The session.
+        session: Session,
+    },
+}
+
+/// How a session broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// No ACK came for 64*T1; a BYE was sent (RFC 3261 §13.3.1.4).
+    NoAck,
+    /// Its connection closed, and nothing says that another belongs to the same peer.
+    ConnectionLost,
+    /// Our BYE was never answered.
+    ByeTimeout,
+    /// The session timer ran out without a refresh; a BYE was sent (RFC 4028 §10).
+    SessionExpired,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, session) = match self {
+            Event::Invite { session, .. } => ("Invite", session),
+            Event::Cancelled { session } => ("Cancelled", session),
+            Event::Acknowledged { session, .. } => ("Acknowledged", session),
+            Event::Reinvite { session, .. } => ("Reinvite", session),
+            Event::Bye { session } => ("Bye", session),
+            Event::Failed { session, failure } => {
+                return write!(f, "Failed({}, {failure:?})", session.0);
+            }
+            Event::Terminated { session } => ("Terminated", session),
+        };
+        write!(f, "{name}({})", session.0)
+    }
+}

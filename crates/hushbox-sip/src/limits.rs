@@ -1,0 +1,70 @@
+//! Every limit on what a peer can make us hold or do.
+
+use std::time::Duration;
+
+/// RFC 3261 §17.1.1.1, table 4: the round-trip estimate.
+pub const T1: Duration = Duration::from_millis(500);
+/// RFC 3261 §17.1.2.2, table 4: the longest interval between repetitions.
+pub const T2: Duration = Duration::from_secs(4);
+/// RFC 3261 §17.1.2.2, table 4: how long a message can stay in the network.
+pub const T4: Duration = Duration::from_secs(5);
+/// 64*T1: timers B, F, H, J and L (RFC 3261 §17, RFC 6026 §8).
+pub const TIMEOUT: Duration = Duration::from_secs(32);
+
+/// Bytes of start line and header fields together.
+pub const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Bytes of a body.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Bytes of a start line.
+pub const MAX_START_LINE_BYTES: usize = 8 * 1024;
+/// Header fields in a message.
+pub const MAX_FIELDS: usize = 256;
+/// Via values in a message.
+pub const MAX_VIAS: usize = 70;
+/// Record-Route values that become a route set.
+pub const MAX_ROUTES: usize = 32;
+/// Bytes of a host name (RFC 1035 §2.3.4).
+pub const MAX_HOST_BYTES: usize = 255;
+/// Bytes of a branch, a tag or a Call-ID.
+pub const MAX_IDENTIFIER_BYTES: usize = 1024;
+/// Parts of a multipart body.
+pub const MAX_PARTS: usize = 16;
+/// Multipart bodies inside one another.
+pub const MAX_PART_DEPTH: usize = 3;
+/// Option tags of Require that an application is told of.
+pub const MAX_OPTION_TAGS: usize = 32;
+/// 2xx responses of one dialog that wait for their ACK.
+pub const MAX_UNACKNOWLEDGED: usize = 4;
+/// Empty lines before a message on a stream (RFC 3261 §7.5, RFC 5626 §3.5.1).
+pub const MAX_KEEP_ALIVE_BYTES: usize = 64;
+/// Nonces whose use is remembered.
+pub const MAX_NONCES: usize = 65_536;
+/// How long a nonce is good for.
+pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+
+/// Limits that an installation sets.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Calls at once, answered or not.
+    pub sessions_max: usize,
+    /// Server transactions at once; beyond, requests meet 503 and nothing is kept.
+    pub transactions_max: usize,
+    /// Stream connections that may have bytes of an unfinished message.
+    pub connections_max: usize,
+    /// How long a message on a stream may take to become whole.
+    pub message_timeout: Duration,
+    /// Answers to malformed messages, a second.
+    pub error_replies_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            sessions_max: 10_000,
+            transactions_max: 100_000,
+            connections_max: 10_000,
+            message_timeout: Duration::from_secs(10),
+            error_replies_per_second: 100,
+        }
+    }
+}
