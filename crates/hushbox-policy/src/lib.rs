@@ -1,1 +1,53 @@
-//! Who may do what in a voicemail server: decisions over facts, without memory
+//! Who may do what in a voicemail server: decisions over facts, without memory.
+//!
+//! [`authorise`] answers a [`Request`] over [`Facts`] with a [`Permit`] that only this crate can make; what is not
+//! in its table is denied. Around it stand the things a decision speaks of: [ids](ids), numbers, PINs and their
+//! verifiers, profiles and the features they lock, the lock-out counters, the retention rules.
+//!
+//! Absent on purpose: clocks, randomness, files, and any way to a message's audio. A [`Permit`] alone opens
+//! nothing: the audit log turns it into the proof that does.
+
+mod access;
+mod action;
+mod caller;
+mod error;
+mod factor;
+mod facts;
+pub mod feature;
+pub mod ids;
+pub mod limits;
+pub mod lockout;
+mod number;
+mod permit;
+mod pin;
+pub mod pin_rules;
+mod profile;
+mod reason;
+pub mod retention;
+mod role;
+mod time;
+
+pub use access::{authorise, authorise_on_standard};
+pub use action::{
+    Action, Delete, Destroy, EitherProfile, EmailAudio, Export, ListMailbox, Listen, MessageRef,
+    OpenMailbox, Reveal, Save, StandardOnly, Target, Transcribe, Undelete,
+};
+pub use caller::{CallerName, CallerNumber};
+pub use error::Error;
+pub use factor::{Pepper, PinVerifier};
+pub use facts::{
+    Binding, DeviceFacts, Facts, GrantFacts, GrantKind, Hipaa, MailboxFacts, MessageFacts,
+    PersonFacts, Standard, Strictness, Surface,
+};
+pub use ids::{
+    AccountId, CallId, DeviceId, GrantId, MailboxId, MessageId, NodeId, PersonId, SessionId,
+    TrunkId,
+};
+pub use lockout::{Lockout, Try};
+pub use number::Number;
+pub use permit::{Actor, Denied, Grounds, Permit, Request, SetBy};
+pub use pin::Pin;
+pub use profile::Profile;
+pub use reason::Reason;
+pub use role::Role;
+pub use time::Now;

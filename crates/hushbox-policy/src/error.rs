@@ -1,0 +1,32 @@
+//! What can be wrong with a value handed to this crate.
+
+/// A value that is not what its type promises. Its text never repeats the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An id that is not a UUID.
+    #[error("not an id: a UUID is expected")]
+    Id,
+    /// A number with other characters than digits and `*`, or of a wrong length.
+    #[error("not a number: 1 to 20 digits or `*` are expected")]
+    Number,
+    /// A PIN with other characters than digits, or of a wrong length.
+    #[error("not a PIN: 1 to 12 digits are expected")]
+    Pin,
+    /// A caller's number or name that is empty or longer than is kept.
+    #[error("a caller's number or name is empty or too long")]
+    Caller,
+    /// A reason that is empty, too long, or holds what the audit log must not hold.
+    #[error(
+        "a reason has 3 to 200 printable characters and holds no number of seven digits or more"
+    )]
+    Reason,
+    /// A PIN verifier whose algorithm or parameters are not among those this build accepts.
+    #[error("a PIN verifier of an unknown kind")]
+    Verifier,
+    /// A lock-out row that cannot be read.
+    #[error("a lock-out counter that cannot be read")]
+    CounterRow,
+    /// A name that is not one of a closed list.
+    #[error("an unknown name")]
+    Name,
+}
