@@ -1,0 +1,1 @@
+//! What is queued to be played.
