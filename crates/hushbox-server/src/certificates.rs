@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use rcgen::string::Ia5String;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
 
 /// Days that a certificate of a server, a trunk or a device holds.
@@ -41,8 +41,11 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let certificate = params.self_signed(&key)?;
-        let pair =
-            Pair { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().to_vec() };
+        let pair = Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            der: certificate.der().to_vec(),
+        };
         Ok(Self { issuer: Issuer::new(params, key), pair, today })
     }
 
@@ -62,12 +65,18 @@ impl Authority {
         self.sign(uri.strip_prefix("sip:").unwrap_or(uri), Some(uri), addresses)
     }
 
-    fn sign(&self, name: &str, uri: Option<&str>, addresses: &[IpAddr]) -> Result<Pair, rcgen::Error> {
+    fn sign(
+        &self,
+        name: &str,
+        uri: Option<&str>,
+        addresses: &[IpAddr],
+    ) -> Result<Pair, rcgen::Error> {
         let key = KeyPair::generate()?;
         let mut params = params(name, self.today, LEAF_DAYS);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         if let Some(uri) = uri {
             params.subject_alt_names.push(SanType::URI(Ia5String::try_from(uri)?));
@@ -77,7 +86,11 @@ impl Authority {
             params.subject_alt_names.push(SanType::IpAddress(address));
         }
         let certificate = params.signed_by(&key, &self.issuer)?;
-        Ok(Pair { certificate: certificate.pem(), key: key.serialize_pem(), der: certificate.der().to_vec() })
+        Ok(Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            der: certificate.der().to_vec(),
+        })
     }
 }
 
@@ -98,7 +111,11 @@ fn params(name: &str, today: jiff::civil::Date, days: i64) -> CertificateParams 
     distinguished.push(DnType::CommonName, name);
     params.distinguished_name = distinguished;
     let midnight = |date: jiff::civil::Date| {
-        rcgen::date_time_ymd(i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
+        rcgen::date_time_ymd(
+            i32::from(date.year()),
+            date.month().unsigned_abs(),
+            date.day().unsigned_abs(),
+        )
     };
     params.not_before = midnight(today.saturating_sub(jiff::Span::new().days(BACKDATED_DAYS)));
     params.not_after = midnight(today.saturating_add(jiff::Span::new().days(days)));
@@ -112,8 +129,10 @@ mod tests {
     #[test]
     fn a_server_certificate_names_loopback_and_the_addresses_given() {
         let authority = Authority::new(jiff::Timestamp::now()).expect("an authority");
-        let pair = authority.server(&["192.0.2.4".parse().expect("an address")]).expect("a certificate");
-        let (_, certificate) = x509_parser::parse_x509_certificate(&pair.der).expect("a certificate");
+        let pair =
+            authority.server(&["192.0.2.4".parse().expect("an address")]).expect("a certificate");
+        let (_, certificate) =
+            x509_parser::parse_x509_certificate(&pair.der).expect("a certificate");
         let names = certificate.subject_alternative_name().expect("well-formed").expect("names");
         assert_eq!(names.value.general_names.len(), 4);
         let usage = certificate.extended_key_usage().expect("well-formed").expect("a usage");

@@ -13,7 +13,9 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
+};
 
 use crate::identity::Identity;
 
@@ -83,12 +85,14 @@ impl<P> ClientCertificates<P> {
     ) -> Result<Self, AuthorityError> {
         let mut list = Vec::new();
         for (index, der) in authorities.iter().enumerate() {
-            let unusable = |source: Box<dyn std::error::Error + Send + Sync>| AuthorityError { index, source };
+            let unusable =
+                |source: Box<dyn std::error::Error + Send + Sync>| AuthorityError { index, source };
             let mut roots = RootCertStore::empty();
             roots.add(der.clone()).map_err(|error| unusable(error.into()))?;
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
-                .build()
-                .map_err(|error| unusable(error.into()))?;
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
+                    .build()
+                    .map_err(|error| unusable(error.into()))?;
             list.push(Authority { sha256: sha256(der), verifier });
         }
         Ok(Self { authorities: list, records: RwLock::new(records), provider })
@@ -100,7 +104,11 @@ impl<P> ClientCertificates<P> {
     }
 
     /// Who showed `chain` (the client's own certificate first).
-    pub fn look_up(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Result<Match<P>, OutOfDate> {
+    pub fn look_up(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Match<P>, OutOfDate> {
         let Some((own, between)) = chain.split_first() else { return Ok(Match::Nobody) };
         let Ok(identity) = Identity::read(own) else { return Ok(Match::Nobody) };
         let records = Arc::clone(&self.records.read().unwrap_or_else(PoisonError::into_inner));
@@ -110,7 +118,8 @@ impl<P> ClientCertificates<P> {
             let fits = match &candidate.binding {
                 Binding::KeyHash(hash) => *hash == identity.key_hash,
                 Binding::AuthorityAndName { authority, name } => {
-                    identity.names.contains(name) && self.signed(*authority, own, between, &identity, now)
+                    identity.names.contains(name)
+                        && self.signed(*authority, own, between, &identity, now)
                 }
             };
             if fits {
@@ -150,7 +159,9 @@ impl<P> ClientCertificates<P> {
 
 impl<P> fmt::Debug for ClientCertificates<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCertificates").field("authorities", &self.authorities.len()).finish_non_exhaustive()
+        f.debug_struct("ClientCertificates")
+            .field("authorities", &self.authorities.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -184,7 +195,12 @@ impl<P> ClientCertVerifier for ClientCertificates<P> {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -193,7 +209,12 @@ impl<P> ClientCertVerifier for ClientCertificates<P> {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -226,7 +247,12 @@ mod tests {
 
     impl Records<usize> for List {
         fn candidates(&self, _: &Identity) -> Vec<Candidate<usize>> {
-            self.0.iter().cloned().enumerate().map(|(peer, binding)| Candidate { peer, binding }).collect()
+            self.0
+                .iter()
+                .cloned()
+                .enumerate()
+                .map(|(peer, binding)| Candidate { peer, binding })
+                .collect()
         }
     }
 
@@ -241,14 +267,20 @@ mod tests {
         UnixTime::since_unix_epoch(Duration::from_secs(secs.unsigned_abs()))
     }
 
-    fn known(authority: &certificates::Authority, records: Vec<Binding>) -> ClientCertificates<usize> {
+    fn known(
+        authority: &certificates::Authority,
+        records: Vec<Binding>,
+    ) -> ClientCertificates<usize> {
         let der = CertificateDer::from(authority.pair().der.clone());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         ClientCertificates::new(&[der], Arc::new(List(records)), provider).expect("verifiers")
     }
 
     fn named(authority: &certificates::Authority, name: &str) -> Binding {
-        Binding::AuthorityAndName { authority: Some(sha256(&authority.pair().der)), name: name.to_owned() }
+        Binding::AuthorityAndName {
+            authority: Some(sha256(&authority.pair().der)),
+            name: name.to_owned(),
+        }
     }
 
     fn shown(authority: &certificates::Authority, uri: &str) -> Vec<CertificateDer<'static>> {

@@ -47,7 +47,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("f");
         write_new(&path, 0o600, b"one").expect("written");
-        assert_eq!(write_new(&path, 0o600, b"two").expect_err("refused").kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(
+            write_new(&path, 0o600, b"two").expect_err("refused").kind(),
+            io::ErrorKind::AlreadyExists
+        );
         replace_private(&path, b"three").expect("replaced");
         assert_eq!(std::fs::read(&path).expect("read"), b"three");
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);

@@ -38,7 +38,8 @@ pub enum Unusable {
 impl Identity {
     /// Reads the certificate `der`.
     pub fn read(der: &[u8]) -> Result<Self, Unusable> {
-        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| Unusable::Malformed)?;
+        let (rest, certificate) =
+            X509Certificate::from_der(der).map_err(|_| Unusable::Malformed)?;
         if !rest.is_empty() {
             return Err(Unusable::Malformed);
         }
@@ -69,10 +70,14 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let mut dns = Vec::new();
     for name in &names.value.general_names {
         match name {
-            GeneralName::URI(uri) if uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) => {
+            GeneralName::URI(uri)
+                if uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) =>
+            {
                 sip.push(sip_name(uri));
             }
-            GeneralName::DNSName(name) if is_host(name) => dns.push(format!("dns:{}", name.to_ascii_lowercase())),
+            GeneralName::DNSName(name) if is_host(name) => {
+                dns.push(format!("dns:{}", name.to_ascii_lowercase()))
+            }
             _ => {}
         }
     }
@@ -94,7 +99,9 @@ fn sip_name(uri: &str) -> Option<String> {
         Some((user, host)) => (Some(user), host),
         None => (None, rest),
     };
-    if !is_host(host) || user.is_some_and(|user| user.is_empty() || user.contains([':', ';', '?', '%'])) {
+    if !is_host(host)
+        || user.is_some_and(|user| user.is_empty() || user.contains([':', ';', '?', '%']))
+    {
         return None;
     }
     let host = host.to_ascii_lowercase();
@@ -132,29 +139,48 @@ mod tests {
     }
 
     fn names_of(names: &[SanType]) -> Vec<String> {
-        Identity::read(&certificate(names, &[ExtendedKeyUsagePurpose::ClientAuth])).expect("readable").names
+        Identity::read(&certificate(names, &[ExtendedKeyUsagePurpose::ClientAuth]))
+            .expect("readable")
+            .names
     }
 
     #[test]
     fn one_sip_uri_is_the_identity_and_hides_dns_names() {
-        assert_eq!(names_of(&[uri("sip:Phone@EXAMPLE.org"), dns("localhost")]), ["sip:Phone@example.org"]);
+        assert_eq!(
+            names_of(&[uri("sip:Phone@EXAMPLE.org"), dns("localhost")]),
+            ["sip:Phone@example.org"]
+        );
         assert_eq!(names_of(&[uri("SIP:pbx.example.org")]), ["sip:pbx.example.org"]);
     }
 
     #[test]
     fn two_sip_uris_are_nobody_even_with_a_dns_name() {
-        assert!(names_of(&[uri("sip:a@example.org"), uri("sip:b@example.org"), dns("example.org")]).is_empty());
+        assert!(
+            names_of(&[uri("sip:a@example.org"), uri("sip:b@example.org"), dns("example.org")])
+                .is_empty()
+        );
     }
 
     #[test]
     fn dns_names_count_only_without_a_sip_uri() {
-        assert_eq!(names_of(&[dns("PBX.example.org"), uri("https://example.org")]), ["dns:pbx.example.org"]);
+        assert_eq!(
+            names_of(&[dns("PBX.example.org"), uri("https://example.org")]),
+            ["dns:pbx.example.org"]
+        );
         assert!(names_of(&[dns("*.example.org")]).is_empty());
     }
 
     #[test]
     fn uris_with_ports_parameters_escapes_or_odd_bytes_are_nobody() {
-        for odd in ["sip:a@b:5061", "sip:b;transport=tls", "sip:a%40c@b", "sip:@b", "sip:", "sip:a@b@c", "sip:a b"] {
+        for odd in [
+            "sip:a@b:5061",
+            "sip:b;transport=tls",
+            "sip:a%40c@b",
+            "sip:@b",
+            "sip:",
+            "sip:a@b@c",
+            "sip:a b",
+        ] {
             assert!(names_of(&[uri(odd)]).is_empty(), "{odd}");
         }
     }

@@ -7,7 +7,13 @@
 pub mod certificates;
 pub mod client_certificates;
 pub mod config;
+pub mod control;
 pub mod files;
 pub mod identity;
+pub mod limits;
+pub mod listener;
 pub mod logging;
+pub mod open_files;
+pub mod rtp_ports;
+pub mod tls;
 pub mod trial;

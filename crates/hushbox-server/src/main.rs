@@ -1,1 +1,2 @@
+//! The program `hushbox`.
 fn main() {}

@@ -178,7 +178,8 @@ pub fn read(text: &str, problems: &mut Vec<Problem>) -> Raw {
             "limits" => {
                 raw.limits.calls_max = section.integer("calls_max");
                 raw.limits.connections_max = section.integer("connections_max");
-                raw.limits.connections_per_source_max = section.integer("connections_per_source_max");
+                raw.limits.connections_per_source_max =
+                    section.integer("connections_per_source_max");
                 raw.limits.recording_max_secs = section.integer("recording_max_secs");
                 raw.limits.recording_silence_secs = section.integer("recording_silence_secs");
                 raw.limits.drain_secs = section.integer("drain_secs");
@@ -241,7 +242,12 @@ impl<'text> Section<'_, 'text> {
         })
     }
 
-    fn take<T>(&mut self, key: &str, wanted: &str, read: impl FnOnce(DeValue<'text>) -> Option<T>) -> Option<Located<T>> {
+    fn take<T>(
+        &mut self,
+        key: &str,
+        wanted: &str,
+        read: impl FnOnce(DeValue<'text>) -> Option<T>,
+    ) -> Option<Located<T>> {
         let value: Spanned<DeValue<'text>> = self.entries.remove(key)?;
         let line = self.lines.at(value.span().start);
         let found = value.get_ref().type_str();
@@ -274,7 +280,8 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn new(text: &str) -> Self {
-        let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let starts =
+            text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self(std::iter::once(0).chain(starts).collect())
     }
 

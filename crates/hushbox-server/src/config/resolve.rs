@@ -38,7 +38,8 @@ impl std::str::FromStr for RtpPorts {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (from, to) = text.split_once('-').ok_or("write FROM-TO, as in 16000-19999")?;
-        let number = |part: &str| part.trim().parse::<u16>().map_err(|_| format!("{part:?} is not a port"));
+        let number =
+            |part: &str| part.trim().parse::<u16>().map_err(|_| format!("{part:?} is not a port"));
         let ports = Self { from: number(from)?, to: number(to)? };
         if ports.from < 1024 {
             return Err("the first port must be 1024 or more".to_owned());
@@ -159,7 +160,9 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 pub fn parse(text: &str, file: &Path) -> Result<Config, Problems> {
     let mut problems = Vec::new();
     let raw = raw::read(text, &mut problems);
-    let config = Resolver { problems: &mut problems, folder: file.parent().unwrap_or(Path::new("/")) }.config(file, &raw);
+    let config =
+        Resolver { problems: &mut problems, folder: file.parent().unwrap_or(Path::new("/")) }
+            .config(file, &raw);
     if problems.is_empty() {
         return Ok(config);
     }
@@ -178,10 +181,14 @@ impl Resolver<'_> {
         let beyond = raw.listen.lab_beyond_loopback.as_ref().is_some_and(|beyond| beyond.value);
         let lab_udp = self.lab_address("listen.lab_udp", &raw.listen.lab_udp, beyond);
         let lab_tcp = self.lab_address("listen.lab_tcp", &raw.listen.lab_tcp, beyond);
-        if raw.listen.tls.is_none() && raw.listen.lab_udp.is_none() && raw.listen.lab_tcp.is_none() {
+        if raw.listen.tls.is_none() && raw.listen.lab_udp.is_none() && raw.listen.lab_tcp.is_none()
+        {
             self.wrong(None, "listen", "give at least one of tls, lab_udp and lab_tcp");
         }
-        let any_ip = tls.or(lab_udp).or(lab_tcp).map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip());
+        let any_ip = tls
+            .or(lab_udp)
+            .or(lab_tcp)
+            .map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip());
         let rtp_address = self.ip("media.rtp_address", &raw.media.rtp_address).unwrap_or(any_ip);
         let advertised_address = self.ip("media.advertised_address", &raw.media.advertised_address);
         if rtp_address.is_unspecified() && advertised_address.is_none() {
@@ -213,7 +220,11 @@ impl Resolver<'_> {
                 Some(list) => list.value.iter().map(|path| self.folder.join(path)).collect(),
                 None => vec![self.folder.join("tls/ca.crt")],
             },
-            audit: raw.paths.audit.as_ref().map_or_else(|| data.join("audit"), |path| self.folder.join(&path.value)),
+            audit: raw
+                .paths
+                .audit
+                .as_ref()
+                .map_or_else(|| data.join("audit"), |path| self.folder.join(&path.value)),
             data,
             keys: self.path(&raw.paths.keys, "keys"),
             prompts: raw.paths.prompts.as_ref().map(|path| self.folder.join(&path.value)),
@@ -224,14 +235,24 @@ impl Resolver<'_> {
             advertised_address,
             shards: if shards == 0 { cores } else { shards },
             calls_max: self.integer("limits.calls_max", &raw.limits.calls_max, 1..=100_000, 2_000),
-            connections_max: self.integer("limits.connections_max", &raw.limits.connections_max, 1..=100_000, 1_024),
+            connections_max: self.integer(
+                "limits.connections_max",
+                &raw.limits.connections_max,
+                1..=100_000,
+                1_024,
+            ),
             connections_per_source_max: self.integer(
                 "limits.connections_per_source_max",
                 &raw.limits.connections_per_source_max,
                 1..=100_000,
                 256,
             ),
-            recording_max: self.seconds("limits.recording_max_secs", &raw.limits.recording_max_secs, 5..=3_600, 180),
+            recording_max: self.seconds(
+                "limits.recording_max_secs",
+                &raw.limits.recording_max_secs,
+                5..=3_600,
+                180,
+            ),
             recording_silence: self.seconds(
                 "limits.recording_silence_secs",
                 &raw.limits.recording_silence_secs,
@@ -252,13 +273,22 @@ impl Resolver<'_> {
         let text = text.as_ref()?;
         let address = text.value.parse().ok();
         if address.is_none() {
-            self.wrong(Some(text.line), key, format!("{:?} is not an IP:PORT, as in 127.0.0.1:5061 or [::1]:5061", text.value));
+            self.wrong(
+                Some(text.line),
+                key,
+                format!("{:?} is not an IP:PORT, as in 127.0.0.1:5061 or [::1]:5061", text.value),
+            );
         }
         address
     }
 
     /// Lab listeners carry no protection at all, so they stay on loopback unless somebody insists.
-    fn lab_address(&mut self, key: &str, text: &Option<Located<String>>, beyond: bool) -> Option<SocketAddr> {
+    fn lab_address(
+        &mut self,
+        key: &str,
+        text: &Option<Located<String>>,
+        beyond: bool,
+    ) -> Option<SocketAddr> {
         let address = self.address(key, text)?;
         if !address.ip().is_loopback() && !beyond {
             self.wrong(
@@ -295,7 +325,8 @@ impl Resolver<'_> {
     /// What goes into a header without quoting: a host or a realm.
     fn token(&mut self, key: &str, text: &Option<Located<String>>) -> Option<String> {
         let text = text.as_ref()?;
-        let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        let fine =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
         if text.value.is_empty() || text.value.len() > 255 || !text.value.chars().all(fine) {
             self.wrong(Some(text.line), key, "must be 1 to 255 letters, digits, dots or hyphens");
         }
@@ -314,7 +345,11 @@ impl Resolver<'_> {
             Ok(value) if range.contains(&value) => value,
             _ => {
                 let (from, to) = (range.start(), range.end());
-                self.wrong(Some(number.line), key, format!("{} is outside of {from} to {to}", number.value));
+                self.wrong(
+                    Some(number.line),
+                    key,
+                    format!("{} is outside of {from} to {to}", number.value),
+                );
                 default
             }
         }
@@ -335,7 +370,11 @@ impl Resolver<'_> {
             None | Some(("text", _)) => LogFormat::Text,
             Some(("json", _)) => LogFormat::Json,
             Some((other, line)) => {
-                self.wrong(Some(line), "log.format", format!("{other:?} is neither \"text\" nor \"json\""));
+                self.wrong(
+                    Some(line),
+                    "log.format",
+                    format!("{other:?} is neither \"text\" nor \"json\""),
+                );
                 LogFormat::Text
             }
         }
@@ -345,7 +384,11 @@ impl Resolver<'_> {
         let Some(text) = text else { return "info".to_owned() };
         // Levels only: a filter by module could switch on the traces of libraries, which print what they carry.
         if !matches!(text.value.as_str(), "error" | "warn" | "info" | "debug") {
-            self.wrong(Some(text.line), "log.level", "must be \"error\", \"warn\", \"info\" or \"debug\"");
+            self.wrong(
+                Some(text.line),
+                "log.level",
+                "must be \"error\", \"warn\", \"info\" or \"debug\"",
+            );
         }
         text.value.clone()
     }
@@ -367,7 +410,8 @@ mod tests {
         let text = include_str!("../../../../config/hushbox.toml");
         let file = Path::new("/etc/hushbox/hushbox.toml");
         let reference = parse(text, file).expect("the reference configuration");
-        let bare = parse("[listen]\ntls = \"127.0.0.1:5061\"\n", file).expect("a bare configuration");
+        let bare =
+            parse("[listen]\ntls = \"127.0.0.1:5061\"\n", file).expect("a bare configuration");
         assert_eq!(reference, bare);
     }
 
@@ -401,13 +445,17 @@ mod tests {
     #[test]
     fn a_lab_listener_off_loopback_needs_to_be_insisted_on() {
         assert_eq!(problems("[listen]\nlab_udp = \"192.0.2.1:5060\"\n").len(), 1);
-        assert!(problems("[listen]\nlab_udp = \"192.0.2.1:5060\"\nlab_beyond_loopback = true\n").is_empty());
+        assert!(
+            problems("[listen]\nlab_udp = \"192.0.2.1:5060\"\nlab_beyond_loopback = true\n")
+                .is_empty()
+        );
     }
 
     #[test]
     fn listening_on_every_address_needs_an_advertised_one() {
         assert_eq!(problems("[listen]\ntls = \"0.0.0.0:5061\"\n").len(), 1);
-        let text = "[listen]\ntls = \"0.0.0.0:5061\"\n[media]\nadvertised_address = \"192.0.2.7\"\n";
+        let text =
+            "[listen]\ntls = \"0.0.0.0:5061\"\n[media]\nadvertised_address = \"192.0.2.7\"\n";
         assert!(problems(text).is_empty());
     }
 

@@ -1,0 +1,96 @@
+//! The control socket: one JSON object a line, a request up, replies down.
+//!
+//! The socket is 0660 in the data folder; whoever can open it may list and check. What opens a message or shows a
+//! caller asks for a person's PIN besides. The peer's uid is in every record.
+
+pub mod client;
+pub mod socket;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroize;
+
+/// What a command asks of the running server.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// How the server is: one row.
+    Status,
+    /// Rows of mailboxes.
+    MailboxList,
+    /// Rows of messages.
+    MessageList {
+        /// Only this mailbox: NUMBER or ACCOUNT/NUMBER.
+        mailbox: Option<String>,
+        /// Show who called, in this person's name.
+        reveal: Option<InTheNameOf>,
+    },
+    /// A message's audio.
+    MessageExport {
+        /// Which one.
+        id: String,
+        /// In whose name.
+        by: InTheNameOf,
+    },
+}
+
+/// `--as`: a person, the PIN and the reason.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InTheNameOf {
+    /// NUMBER or ACCOUNT/NUMBER.
+    pub person: String,
+    /// The PIN.
+    pub pin: Secret,
+    /// Why.
+    pub reason: String,
+}
+
+/// Text that does not print itself and is overwritten when dropped.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// One line of an answer. Rows and audio come before the one `End` or `Refused` that ends it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// One row.
+    Row(serde_json::Value),
+    /// What the audio that follows is.
+    AudioFormat {
+        /// Samples a second, of 16-bit mono.
+        sample_rate: u32,
+    },
+    /// Samples, little-endian, in Base64.
+    Audio(String),
+    /// All was said.
+    End,
+    /// It was not done, and why.
+    Refused(String),
+}

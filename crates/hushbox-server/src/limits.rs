@@ -1,0 +1,36 @@
+//! Every limit of the shell that is not a key of the configuration.
+
+use std::time::Duration;
+
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// How long a new connection may stay without a byte.
+pub const FIRST_BYTE_MAX: Duration = Duration::from_secs(30);
+/// How long any connection may stay without a byte: longer than the longest call.
+pub const IDLE_MAX: Duration = Duration::from_secs(2 * 3600);
+/// How long one write to a peer may take before the peer counts as gone.
+pub const WRITE_MAX: Duration = Duration::from_secs(10);
+/// After how much silence the system asks a peer whether it is still there.
+pub const KEEPALIVE: Duration = Duration::from_secs(60);
+/// The most that is read from a stream at once.
+pub const READ_BYTES: usize = 16 * 1024;
+/// The largest datagram.
+pub const DATAGRAM_BYTES: usize = 64 * 1024;
+/// Messages that may wait for a slow peer; with the next one it is disconnected.
+pub const WRITE_QUEUE: usize = 64;
+/// What may wait for the signalling task. Streams then wait, datagrams are dropped: their senders repeat them.
+pub const ARRIVALS_QUEUE: usize = 1024;
+/// Connections that the system may hold for us before they are accepted.
+pub const BACKLOG: u32 = 1024;
+/// How long accepting rests when the system has no descriptor left.
+pub const ACCEPT_REST: Duration = Duration::from_millis(100);
+/// The longest request line on the control socket.
+pub const CONTROL_LINE_BYTES: usize = 64 * 1024;
+/// The longest reply line on the control socket.
+pub const CONTROL_REPLY_BYTES: usize = 4 * 1024 * 1024;
+/// Control connections at once.
+pub const CONTROL_CONNECTIONS: usize = 16;
+/// How long a control connection may stay without a request.
+pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
+/// Open files that the server needs beside calls and connections.
+pub const SPARE_FILES: u64 = 128;

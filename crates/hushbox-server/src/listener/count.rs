@@ -1,0 +1,86 @@
+//! How many connections there are: in all, and from each address.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Counts connections and refuses those above the limits.
+#[derive(Clone, Debug)]
+pub struct Connections {
+    max: usize,
+    per_source_max: usize,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    all: usize,
+    by_source: BTreeMap<IpAddr, usize>,
+}
+
+/// One admitted connection: it counts until this is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    source: IpAddr,
+    open: Arc<Mutex<Open>>,
+}
+
+impl Connections {
+    /// Limits for all listeners together.
+    pub fn new(max: usize, per_source_max: usize) -> Self {
+        Self { max, per_source_max, open: Arc::default() }
+    }
+
+    /// Admits a connection from `source`, or not.
+    pub fn admit(&self, source: IpAddr) -> Option<Admitted> {
+        let source = source.to_canonical();
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let from_source = open.by_source.get(&source).copied().unwrap_or(0);
+        if open.all >= self.max || from_source >= self.per_source_max {
+            return None;
+        }
+        open.all += 1;
+        open.by_source.insert(source, from_source + 1);
+        Some(Admitted { source, open: Arc::clone(&self.open) })
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.all -= 1;
+        if let Some(count) = open.by_source.get_mut(&self.source) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_source.remove(&self.source);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_source_cannot_take_every_connection_and_gives_back_what_it_closes() {
+        let connections = Connections::new(3, 2);
+        let (a, b) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let first = connections.admit(a);
+        let second = connections.admit(a);
+        assert!(first.is_some() && second.is_some() && connections.admit(a).is_none());
+        let third = connections.admit(b);
+        assert!(third.is_some() && connections.admit(b).is_none(), "three in all");
+        drop(first);
+        assert!(connections.admit(a).is_some());
+        drop((second, third));
+        assert!(connections.open.lock().expect("a lock").by_source.is_empty());
+    }
+
+    #[test]
+    fn an_ipv4_address_counts_the_same_when_it_arrives_mapped() {
+        let connections = Connections::new(3, 1);
+        let _first = connections.admit(IpAddr::from([192, 0, 2, 1])).expect("admitted");
+        assert!(connections.admit("::ffff:192.0.2.1".parse().expect("an address")).is_none());
+    }
+}

@@ -1,0 +1,118 @@
+//! One connection, TCP or TLS: what it reads goes to signalling, what signalling writes goes out.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hushbox_sip::Flow;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::{Admitted, Arrival};
+use crate::client_certificates::Match;
+use crate::limits;
+
+/// Sets what every connection needs: no delay, marking, and an end when the peer is silently gone.
+pub fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    socket.set_tcp_keepalive(&socket2::TcpKeepalive::new().with_time(limits::KEEPALIVE))?;
+    super::mark(&socket, stream.local_addr()?, super::DSCP_CS3);
+    Ok(())
+}
+
+/// Carries one connection to its end.
+pub async fn carry<S, P>(
+    stream: S,
+    flow: Flow,
+    peer: Match<P>,
+    arrivals: mpsc::Sender<Arrival<P>>,
+    admitted: Admitted,
+) where
+    S: AsyncRead + AsyncWrite,
+{
+    let (writer, queue) = mpsc::channel(limits::WRITE_QUEUE);
+    if arrivals.send(Arrival::Opened { flow, peer, writer }).await.is_err() {
+        return;
+    }
+    let (read, write) = tokio::io::split(stream);
+    tokio::select! {
+        () = reading(read, flow, &arrivals) => {}
+        () = writing(write, queue) => {}
+    }
+    drop(admitted);
+    // A failure here means that signalling has ended, and with it everything that would hear of this.
+    let _ended = arrivals.send(Arrival::Closed { flow }).await;
+}
+
+async fn reading<R: AsyncRead + Unpin, P>(
+    mut read: R,
+    flow: Flow,
+    arrivals: &mpsc::Sender<Arrival<P>>,
+) {
+    let mut patience: Duration = limits::FIRST_BYTE_MAX;
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(limits::READ_BYTES);
+        match timeout(patience, read.read_buf(&mut buffer)).await {
+            Ok(Ok(count)) if count > 0 => {}
+            _ => return,
+        }
+        patience = limits::IDLE_MAX;
+        if arrivals.send(Arrival::Data { flow, bytes: buffer.split().freeze() }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn writing<W: AsyncWrite + Unpin>(mut write: W, mut queue: mpsc::Receiver<Bytes>) {
+    while let Some(bytes) = queue.recv().await {
+        let sent = timeout(limits::WRITE_MAX, async {
+            write.write_all(&bytes).await?;
+            write.flush().await
+        });
+        if !matches!(sent.await, Ok(Ok(()))) {
+            return;
+        }
+    }
+    let _closed = timeout(limits::WRITE_MAX, write.shutdown()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use hushbox_sip::{ConnectionId, Transport};
+
+    use super::*;
+    use crate::listener::Connections;
+
+    fn flow() -> Flow {
+        Flow {
+            transport: Transport::Tcp,
+            local: "127.0.0.1:5060".parse().expect("an address"),
+            remote: "127.0.0.1:9".parse().expect("an address"),
+            connection: Some(ConnectionId(1)),
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_pass_both_ways_and_dropping_the_writer_closes_after_the_last_byte() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let (arrivals, mut heard) = mpsc::channel::<Arrival<()>>(4);
+        let admitted = Connections::new(1, 1).admit([127, 0, 0, 1].into()).expect("admitted");
+        let task = tokio::spawn(carry(ours, flow(), Match::Nobody, arrivals, admitted));
+        let Some(Arrival::Opened { writer, .. }) = heard.recv().await else {
+            panic!("opened first")
+        };
+        theirs.write_all(b"hello").await.expect("written");
+        let Some(Arrival::Data { bytes, .. }) = heard.recv().await else { panic!("then data") };
+        assert_eq!(&bytes[..], b"hello");
+        writer.send(Bytes::from_static(b"bye")).await.expect("queued");
+        drop(writer);
+        let mut got = Vec::new();
+        theirs.read_to_end(&mut got).await.expect("read");
+        assert_eq!(got, b"bye");
+        assert!(matches!(heard.recv().await, Some(Arrival::Closed { .. })));
+        task.await.expect("no panic");
+    }
+}

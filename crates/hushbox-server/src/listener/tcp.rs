@@ -1,0 +1,60 @@
+//! The lab listener for TCP, and accepting for TLS.
+
+use std::net::SocketAddr;
+
+use hushbox_sip::{Flow, Transport};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+
+use super::{Admitted, Arrival, Connections, Numbering, stream};
+use crate::client_certificates::Match;
+use crate::limits;
+
+/// Binds a listener. Port 0 takes a free one.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::BACKLOG)
+}
+
+/// The next connection that may stay.
+pub async fn accept(
+    listener: &TcpListener,
+    connections: &Connections,
+) -> (TcpStream, SocketAddr, Admitted) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => match connections.admit(remote.ip()) {
+                Some(admitted) => match stream::prepare(&stream) {
+                    Ok(()) => return (stream, remote, admitted),
+                    Err(error) => tracing::debug!(%error, "a connection went before it was taken"),
+                },
+                None => tracing::warn!("a connection above the limits was closed"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be taken");
+                tokio::time::sleep(limits::ACCEPT_REST).await;
+            }
+        }
+    }
+}
+
+/// Serves connections until signalling ends.
+pub async fn serve<P: Send + 'static>(
+    listener: TcpListener,
+    local: SocketAddr,
+    connections: Connections,
+    numbering: Numbering,
+    arrivals: mpsc::Sender<Arrival<P>>,
+) {
+    loop {
+        let (stream, remote, admitted) = tokio::select! {
+            () = arrivals.closed() => return,
+            accepted = accept(&listener, &connections) => accepted,
+        };
+        let flow =
+            Flow { transport: Transport::Tcp, local, remote, connection: Some(numbering.next()) };
+        tokio::spawn(stream::carry(stream, flow, Match::Nobody, arrivals.clone(), admitted));
+    }
+}

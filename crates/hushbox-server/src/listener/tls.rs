@@ -1,0 +1,83 @@
+//! The TLS listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hushbox_sip::{Flow, Transport};
+use rustls::pki_types::UnixTime;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::{Admitted, Arrival, Connections, Numbering, stream, tcp};
+use crate::client_certificates::ClientCertificates;
+use crate::limits;
+
+/// What every TLS connection shares.
+pub struct Shared<P> {
+    /// Makes the handshakes.
+    pub acceptor: TlsAcceptor,
+    /// Says whose a certificate is.
+    pub clients: Arc<ClientCertificates<P>>,
+    /// Counts connections.
+    pub connections: Connections,
+    /// Numbers them.
+    pub numbering: Numbering,
+    /// The signalling task.
+    pub arrivals: mpsc::Sender<Arrival<P>>,
+}
+
+impl<P> Clone for Shared<P> {
+    fn clone(&self) -> Self {
+        Self {
+            acceptor: self.acceptor.clone(),
+            clients: Arc::clone(&self.clients),
+            connections: self.connections.clone(),
+            numbering: self.numbering.clone(),
+            arrivals: self.arrivals.clone(),
+        }
+    }
+}
+
+/// Serves connections until signalling ends.
+pub async fn serve<P: Send + 'static>(listener: TcpListener, local: SocketAddr, shared: Shared<P>) {
+    loop {
+        let (stream, remote, admitted) = tokio::select! {
+            () = shared.arrivals.closed() => return,
+            accepted = tcp::accept(&listener, &shared.connections) => accepted,
+        };
+        tokio::spawn(connection(stream, local, remote, admitted, shared.clone()));
+    }
+}
+
+async fn connection<P>(
+    stream: TcpStream,
+    local: SocketAddr,
+    remote: SocketAddr,
+    admitted: Admitted,
+    shared: Shared<P>,
+) {
+    let stream = match timeout(limits::HANDSHAKE_MAX, shared.acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            // The kind alone: the text may quote names out of a certificate.
+            tracing::info!(kind = ?error.kind(), "a TLS handshake failed");
+            return;
+        }
+        Err(_) => {
+            tracing::info!("a TLS handshake took too long");
+            return;
+        }
+    };
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    // The handshake's verdict is not kept by rustls, and the directory may have changed meanwhile: look again.
+    let Ok(peer) = shared.clients.look_up(chain, UnixTime::now()) else { return };
+    let flow = Flow {
+        transport: Transport::Tls,
+        local,
+        remote,
+        connection: Some(shared.numbering.next()),
+    };
+    stream::carry(stream, flow, peer, shared.arrivals, admitted).await;
+}
