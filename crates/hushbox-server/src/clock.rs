@@ -23,7 +23,10 @@ impl Clock {
     /// Starts with the highest UTC that was kept, if any.
     pub fn start(highest: Option<Timestamp>) -> Self {
         let wall = Timestamp::now();
-        Self(Mutex::new(Steady::new(Instant::now(), highest.map_or(wall, |highest| highest.max(wall)))))
+        Self(Mutex::new(Steady::new(
+            Instant::now(),
+            highest.map_or(wall, |highest| highest.max(wall)),
+        )))
     }
 
     /// Now.
@@ -54,7 +57,8 @@ impl Steady {
     }
 
     fn read(&mut self, monotonic: Instant, wall: Timestamp) -> Now {
-        let passed = SignedDuration::try_from(monotonic.saturating_duration_since(self.at)).unwrap_or(SignedDuration::ZERO);
+        let passed = SignedDuration::try_from(monotonic.saturating_duration_since(self.at))
+            .unwrap_or(SignedDuration::ZERO);
         let expected = self.highest.checked_add(passed).unwrap_or(self.highest);
         let ahead = wall.duration_since(expected);
         let utc = if ahead > DOUBTED {
@@ -63,7 +67,11 @@ impl Steady {
                 monotonic
             });
             let lasted = monotonic.saturating_duration_since(since);
-            if lasted >= Duration::try_from(DOUBTED).unwrap_or(Duration::MAX) { wall } else { expected }
+            if lasted >= Duration::try_from(DOUBTED).unwrap_or(Duration::MAX) {
+                wall
+            } else {
+                expected
+            }
         } else {
             self.doubted_since = None;
             let behind = self.highest.duration_since(wall);
@@ -115,11 +123,20 @@ mod tests {
     fn a_forward_step_counts_only_after_an_hour_and_is_reported_once() {
         let start = Instant::now();
         let mut steady = Steady::new(start, utc("2026-01-01T12:00:00Z"));
-        assert_eq!(steady.read(start + MINUTE, utc("2027-01-01T12:01:00Z")).utc, utc("2026-01-01T12:01:00Z"));
+        assert_eq!(
+            steady.read(start + MINUTE, utc("2027-01-01T12:01:00Z")).utc,
+            utc("2026-01-01T12:01:00Z")
+        );
         assert!(steady.step.take().is_some());
-        assert_eq!(steady.read(start + MINUTE * 59, utc("2027-01-01T12:59:00Z")).utc, utc("2026-01-01T12:59:00Z"));
+        assert_eq!(
+            steady.read(start + MINUTE * 59, utc("2027-01-01T12:59:00Z")).utc,
+            utc("2026-01-01T12:59:00Z")
+        );
         assert!(steady.step.is_none());
-        assert_eq!(steady.read(start + MINUTE * 62, utc("2027-01-01T13:02:00Z")).utc, utc("2027-01-01T13:02:00Z"));
+        assert_eq!(
+            steady.read(start + MINUTE * 62, utc("2027-01-01T13:02:00Z")).utc,
+            utc("2027-01-01T13:02:00Z")
+        );
     }
 
     #[test]
@@ -127,6 +144,9 @@ mod tests {
         let start = Instant::now();
         let mut steady = Steady::new(start, utc("2026-01-01T12:00:00Z"));
         steady.read(start + MINUTE, utc("2027-01-01T12:01:00Z"));
-        assert_eq!(steady.read(start + MINUTE * 2, utc("2026-01-01T12:02:00Z")).utc, utc("2026-01-01T12:02:00Z"));
+        assert_eq!(
+            steady.read(start + MINUTE * 2, utc("2026-01-01T12:02:00Z")).utc,
+            utc("2026-01-01T12:02:00Z")
+        );
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod certificates;
 pub mod client_certificates;
+pub mod clock;
 pub mod config;
 pub mod control;
 pub mod files;
@@ -14,6 +15,8 @@ pub mod limits;
 pub mod listener;
 pub mod logging;
 pub mod open_files;
+pub mod pin_pool;
 pub mod rtp_ports;
+pub mod sockets;
 pub mod tls;
 pub mod trial;

@@ -21,7 +21,7 @@ pub const WRITE_QUEUE: usize = 64;
 /// What may wait for the signalling task. Streams then wait, datagrams are dropped: their senders repeat them.
 pub const ARRIVALS_QUEUE: usize = 1024;
 /// Connections that the system may hold for us before they are accepted.
-pub const BACKLOG: u32 = 1024;
+pub const BACKLOG: i32 = 1024;
 /// How long accepting rests when the system has no descriptor left.
 pub const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// The longest request line on the control socket.

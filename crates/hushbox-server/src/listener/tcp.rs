@@ -3,20 +3,12 @@
 use std::net::SocketAddr;
 
 use hushbox_sip::{Flow, Transport};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::{Admitted, Arrival, Connections, Numbering, stream};
 use crate::client_certificates::Match;
 use crate::limits;
-
-/// Binds a listener. Port 0 takes a free one.
-pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(limits::BACKLOG)
-}
 
 /// The next connection that may stay.
 pub async fn accept(

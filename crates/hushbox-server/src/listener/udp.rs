@@ -11,14 +11,6 @@ use tokio::sync::mpsc;
 use super::Arrival;
 use crate::limits;
 
-/// Binds a socket. Port 0 takes a free one.
-pub fn bind(address: SocketAddr) -> std::io::Result<UdpSocket> {
-    let socket = std::net::UdpSocket::bind(address)?;
-    socket.set_nonblocking(true)?;
-    super::mark(&socket2::SockRef::from(&socket), address, super::DSCP_CS3);
-    UdpSocket::from_std(socket)
-}
-
 /// Receives datagrams until signalling ends. A full queue drops them: their senders repeat what matters.
 pub async fn serve<P>(
     socket: Arc<UdpSocket>,
