@@ -1,1 +1,13 @@
-//! What store and audit of a voicemail server ask for, for real: SQLite, folders, files, key providers
+//! What store and audit of a voicemail server ask for, for real: SQLite, folders, files, key providers.
+//!
+//! Nothing here decides who may do what, and nothing here sees a message's audio unsealed: bytes come in sealed, and a
+//! private key leaves [`key_files`] only inside the store's `OpenMailbox`. What can be lost by a crash is written so
+//! that [`volume::sim`] can show it is not.
+
+pub mod error;
+pub mod folder_lock;
+pub mod limits;
+pub mod lockout_file;
+pub mod volume;
+
+pub use error::BackendError;
