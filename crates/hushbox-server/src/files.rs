@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Makes a folder for the owner alone; its parent must exist.
-pub fn make_private_folder(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().mode(0o700).create(path)
+/// Makes a folder with `mode`; its parent must exist.
+pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    std::fs::DirBuilder::new().mode(mode).create(path)
 }
 
 /// Writes a new file with `mode`, synced. An existing one is an error.

@@ -64,6 +64,17 @@ impl Identity {
     }
 }
 
+/// Whether the certificate `der` names the address `ip`.
+pub fn names_address(der: &[u8], ip: std::net::IpAddr) -> bool {
+    let octets = match ip {
+        std::net::IpAddr::V4(ip) => ip.octets().to_vec(),
+        std::net::IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
+    names.value.general_names.iter().any(|name| *name == GeneralName::IPAddress(&octets))
+}
+
 fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(names)) = certificate.subject_alternative_name() else { return Vec::new() };
     let mut sip = Vec::new();

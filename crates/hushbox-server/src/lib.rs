@@ -13,6 +13,7 @@ pub mod files;
 pub mod identity;
 pub mod limits;
 pub mod listener;
+pub mod locks;
 pub mod logging;
 pub mod open_files;
 pub mod pin_pool;

@@ -1,0 +1,176 @@
+//! The lock-out counters: one thread that counts a try, makes the count durable, and only then lets it be compared.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use hushbox_backend::lockout_file::{LoadedCounters, LockoutFile};
+use hushbox_policy::lockout::{Locked, Lockout, Try};
+
+use crate::clock::Clock;
+
+/// Tries that may wait for the disk.
+const QUEUE_MAX: usize = 256;
+/// How often the remaining time of locks is written anew.
+const REWRITTEN: Duration = Duration::from_secs(60);
+
+/// What became of a try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// It is counted, durably: compare.
+    Counted,
+    /// A lock stands in its way: nothing is compared.
+    Locked(Locked),
+    /// It could not be counted, so nothing may be compared.
+    Unavailable,
+}
+
+/// Takes the answer.
+pub type Answer<T> = Box<dyn FnOnce(T) + Send>;
+
+enum Request {
+    Try(Try, Answer<Tried>),
+    Success(Try, Answer<()>),
+}
+
+/// The way to the counters. The thread ends with the last of these.
+#[derive(Clone)]
+pub struct Locks(SyncSender<Request>);
+
+impl fmt::Debug for Locks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Locks")
+    }
+}
+
+impl Locks {
+    /// Starts the thread on an opened file.
+    pub fn start(
+        file: LockoutFile,
+        loaded: LoadedCounters,
+        clock: Arc<Clock>,
+    ) -> std::io::Result<Self> {
+        if loaded.damaged > 0 {
+            tracing::warn!(slots = loaded.damaged, "lock-out counters were damaged and are lost");
+        }
+        let (sender, requests) = sync_channel(QUEUE_MAX);
+        let lockout = Lockout::restore(loaded.rows, clock.now());
+        let counters = Counters { lockout, file, clock };
+        std::thread::Builder::new()
+            .name("locks".to_owned())
+            .spawn(move || counters.run(&requests))?;
+        Ok(Self(sender))
+    }
+
+    /// Checks and counts a try. `answer` is called from the counters' thread.
+    pub fn count(&self, attempt: Try, answer: Answer<Tried>) {
+        match self.0.try_send(Request::Try(attempt, answer)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => {
+                if let Request::Try(_, answer) = request {
+                    answer(Tried::Unavailable);
+                }
+            }
+        }
+    }
+
+    /// Takes back what a try that was right had counted. A crash before this is durable leaves it counted.
+    pub fn success(&self, attempt: Try, answer: Answer<()>) {
+        match self.0.try_send(Request::Success(attempt, answer)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => {
+                if let Request::Success(_, answer) = request {
+                    answer(());
+                }
+            }
+        }
+    }
+}
+
+struct Counters {
+    lockout: Lockout,
+    file: LockoutFile,
+    clock: Arc<Clock>,
+}
+
+impl Counters {
+    fn run(mut self, requests: &Receiver<Request>) {
+        let mut rewritten = self.clock.now().monotonic;
+        loop {
+            let due = (rewritten + REWRITTEN).saturating_duration_since(self.clock.now().monotonic);
+            match requests.recv_timeout(due) {
+                Ok(Request::Try(attempt, answer)) => answer(self.count(&attempt)),
+                Ok(Request::Success(attempt, answer)) => {
+                    self.success(&attempt);
+                    answer(());
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let now = self.clock.now();
+                    rewritten = now.monotonic;
+                    let rows = self.lockout.tick(now);
+                    if let Err(error) = self.file.write(&rows) {
+                        tracing::warn!(%error, "the remaining time of locks could not be written");
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn count(&mut self, attempt: &Try) -> Tried {
+        let now = self.clock.now();
+        if let Err(locked) = self.lockout.check(now, attempt) {
+            return Tried::Locked(locked);
+        }
+        let rows = self.lockout.count(now, attempt);
+        match self.file.write(&rows) {
+            Ok(()) => Tried::Counted,
+            Err(error) => {
+                tracing::warn!(%error, "a try could not be counted, so it was not compared");
+                Tried::Unavailable
+            }
+        }
+    }
+
+    fn success(&mut self, attempt: &Try) {
+        let rows = self.lockout.success(self.clock.now(), attempt);
+        if let Err(error) = self.file.write(&rows) {
+            tracing::warn!(%error, "a right try stays counted until the next one");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use hushbox_backend::volume::sim::SimVolume;
+    use hushbox_policy::{DeviceId, PersonId};
+
+    use super::*;
+
+    fn start(volume: &SimVolume) -> Locks {
+        let (file, loaded) = LockoutFile::open(volume).expect("opened");
+        Locks::start(file, loaded, Arc::new(Clock::start(None))).expect("started")
+    }
+
+    fn count(locks: &Locks, attempt: Try) -> Tried {
+        let (answers, heard) = mpsc::channel();
+        locks.count(attempt, Box::new(move |tried| answers.send(tried).expect("heard")));
+        heard.recv().expect("an answer")
+    }
+
+    #[test]
+    fn ten_tries_lock_the_pair_also_after_a_crash_and_a_start() {
+        let volume = SimVolume::new(1 << 24);
+        let attempt = Try::bound(PersonId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+        let locks = start(&volume);
+        for _ in 0..10 {
+            assert_eq!(count(&locks, attempt), Tried::Counted);
+        }
+        assert!(matches!(count(&locks, attempt), Tried::Locked(_)));
+        drop(locks);
+        assert!(matches!(count(&start(&volume), attempt), Tried::Locked(_)));
+    }
+}
