@@ -44,7 +44,7 @@ pub struct Pending<A: Action>(Authorised<A>);
 
 impl<A: Action> Pending<A> {
     pub(crate) const fn new(
-        grounds: Grounds,
+        grounds: Box<Grounds>,
         object: A::Object,
         position: Position,
         at: Timestamp,
@@ -78,7 +78,7 @@ impl<A: Action> fmt::Debug for Pending<A> {
 /// object with it: it cannot be copied, made, or used for anything else.
 #[must_use = "it was written down that this is done"]
 pub struct Authorised<A: Action> {
-    grounds: Grounds,
+    grounds: Box<Grounds>,
     object: A::Object,
     position: Position,
     at: Timestamp,
@@ -94,13 +94,13 @@ impl<A: Action> Authorised<A> {
 
     /// Who acts.
     #[must_use]
-    pub const fn actor(&self) -> Actor {
+    pub fn actor(&self) -> Actor {
         self.grounds.actor
     }
 
     /// What was written down.
     #[must_use]
-    pub const fn grounds(&self) -> &Grounds {
+    pub fn grounds(&self) -> &Grounds {
         &self.grounds
     }
 

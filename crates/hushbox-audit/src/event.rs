@@ -292,7 +292,7 @@ impl Event {
         }
     }
 
-    pub(crate) fn permitted(name: EventName, grounds: Grounds, extra: EventExtra) -> Self {
+    pub(crate) fn permitted(name: EventName, grounds: &Grounds, extra: EventExtra) -> Self {
         Self {
             name,
             who: grounds.actor.into(),
@@ -306,7 +306,7 @@ impl Event {
             call: extra.call,
             uid: grounds.uid,
             rule: Some(Cow::Borrowed(grounds.rule)),
-            reason: grounds.reason,
+            reason: grounds.reason.clone(),
             detail: extra.detail,
         }
     }

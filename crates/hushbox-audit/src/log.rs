@@ -74,7 +74,7 @@ impl Log {
         extra: EventExtra,
     ) -> Pending<A> {
         let (grounds, object) = permit.into_parts();
-        let event = Event::permitted(A::EVENT, grounds.clone(), extra);
+        let event = Event::permitted(A::EVENT, &grounds, extra);
         let position = self.append_event(now, event);
         Pending::new(grounds, object, position, now.utc)
     }

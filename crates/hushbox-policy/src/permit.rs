@@ -115,19 +115,19 @@ pub struct Grounds {
 /// It opens nothing by itself: the audit log takes it and gives back the proof that does. It cannot be copied.
 #[must_use = "a permit is handed to the audit log"]
 pub struct Permit<A: Action> {
-    grounds: Grounds,
+    grounds: Box<Grounds>,
     object: A::Object,
     action: PhantomData<fn() -> A>,
 }
 
 impl<A: Action> Permit<A> {
-    pub(crate) const fn new(grounds: Grounds, object: A::Object) -> Self {
-        Self { grounds, object, action: PhantomData }
+    pub(crate) fn new(grounds: Grounds, object: A::Object) -> Self {
+        Self { grounds: Box::new(grounds), object, action: PhantomData }
     }
 
     /// Who acts.
     #[must_use]
-    pub const fn actor(&self) -> Actor {
+    pub fn actor(&self) -> Actor {
         self.grounds.actor
     }
 
@@ -139,13 +139,13 @@ impl<A: Action> Permit<A> {
 
     /// What the log writes down.
     #[must_use]
-    pub const fn grounds(&self) -> &Grounds {
+    pub fn grounds(&self) -> &Grounds {
         &self.grounds
     }
 
     /// Takes the permit apart. What is left of it proves nothing.
     #[must_use]
-    pub fn into_parts(self) -> (Grounds, A::Object) {
+    pub fn into_parts(self) -> (Box<Grounds>, A::Object) {
         (self.grounds, self.object)
     }
 }
