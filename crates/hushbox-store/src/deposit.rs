@@ -1,0 +1,377 @@
+//! Recording a message: frames in, spool records out, sealed before they are anywhere else.
+//!
+//! A deposit holds the mailbox's public key and the fresh key of its own message, which is in the cipher and can't be
+//! taken out. Nothing that it has or can reach opens another message, nor this one once it has ended.
+
+use std::fmt;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use hushbox_audit::Hash;
+use hushbox_policy::{AccountId, MailboxId, MessageId, Profile};
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::envelope::Envelope;
+use crate::error::{FormatError, SealError};
+use crate::hpke::{self, Place};
+use crate::keys::{MailboxPublicKey, MessageKey};
+use crate::limits;
+use crate::manifest::flag;
+use crate::seal::{HEADER_LEN, Sealer, StreamHeader, chunk_head, plausible_chunk_len};
+use crate::spool::{Record, RecordKind};
+use crate::wire::{Reader, hash_of_digest};
+
+/// How a recording ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EndKind {
+    /// BYE, or the caller's connection went away.
+    CallerHungUp,
+    /// The caller pressed `#`.
+    Hash,
+    /// The longest recording was reached.
+    MaxLength,
+    /// Ten seconds without a voice or without packets.
+    Silence,
+    /// The caller held the call for too long.
+    Hold,
+    /// The server was told to stop.
+    Shutdown,
+    /// The server stopped without being able to end it: what was synced was found at the next start.
+    Truncated,
+}
+
+impl EndKind {
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            EndKind::CallerHungUp => 1,
+            EndKind::Hash => 2,
+            EndKind::MaxLength => 3,
+            EndKind::Silence => 4,
+            EndKind::Hold => 5,
+            EndKind::Shutdown => 6,
+            EndKind::Truncated => 7,
+        }
+    }
+
+    pub(crate) fn of(code: u8) -> Option<EndKind> {
+        match code {
+            1 => Some(EndKind::CallerHungUp),
+            2 => Some(EndKind::Hash),
+            3 => Some(EndKind::MaxLength),
+            4 => Some(EndKind::Silence),
+            5 => Some(EndKind::Hold),
+            6 => Some(EndKind::Shutdown),
+            7 => Some(EndKind::Truncated),
+            _ => None,
+        }
+    }
+
+    /// The name in logs and records.
+    pub fn name(self) -> &'static str {
+        match self {
+            EndKind::CallerHungUp => "caller-hung-up",
+            EndKind::Hash => "hash",
+            EndKind::MaxLength => "max-length",
+            EndKind::Silence => "silence",
+            EndKind::Hold => "hold",
+            EndKind::Shutdown => "shutdown",
+            EndKind::Truncated => "truncated",
+        }
+    }
+}
+
+/// What a deposit begins with.
+#[derive(Clone, Debug)]
+pub struct DepositStart {
+    /// The new message's id.
+    pub message: MessageId,
+    /// The account.
+    pub account: AccountId,
+    /// The mailbox.
+    pub mailbox: MailboxId,
+    /// The epoch of the mailbox's key.
+    pub epoch: u32,
+    /// The profile of the account now.
+    pub profile: Profile,
+    /// The mailbox's public key of that epoch.
+    pub public_key: MailboxPublicKey,
+    /// When the recording begins.
+    pub received_at: Timestamp,
+    /// Who called.
+    pub envelope: Envelope,
+    /// Media's format of the frames.
+    pub frame_format: u16,
+    /// Samples a second.
+    pub sample_rate: u32,
+}
+
+/// How a deposit ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The recording's length in samples.
+    pub samples: u64,
+    /// Why it ended.
+    pub end: EndKind,
+    /// Nobody was heard (design.md "Defaults", no voice).
+    pub quiet: bool,
+}
+
+/// A recording under way.
+pub struct Deposit {
+    sealer: Sealer,
+    hash: digest::Context,
+    object_len: u64,
+    sample_rate: u32,
+}
+
+impl Deposit {
+    /// Begins a message: its key is sealed to the mailbox and forgotten, the envelope is sealed.
+    ///
+    /// `message_key` is 32 fresh random bytes, which are wiped here; the caller wipes its copy.
+    pub fn begin(
+        start: &DepositStart,
+        message_key: [u8; 32],
+    ) -> Result<(Deposit, Record), SealError> {
+        let message_key = Zeroizing::new(message_key);
+        let key = MessageKey::from_bytes(&message_key);
+        let place = Place {
+            account: start.account,
+            mailbox: start.mailbox,
+            message: start.message,
+            epoch: start.epoch,
+            profile: start.profile,
+        };
+        let sealer = Sealer::new(
+            &key,
+            start.profile,
+            start.frame_format,
+            start.account,
+            start.mailbox,
+            start.message,
+        )?;
+        let first = First {
+            stream: *sealer.header(),
+            epoch: start.epoch,
+            received_at: start.received_at,
+            sample_rate: start.sample_rate,
+            sealed_key: hpke::seal_message_key(&start.public_key, &place, &key)?,
+            sealed_envelope: start.envelope.seal(&start.public_key, &place)?,
+        };
+        let header = sealer.header().to_bytes();
+        let mut hash = digest::Context::new(&digest::SHA256);
+        hash.update(&header);
+        let object_len = u64::try_from(header.len()).unwrap_or(u64::MAX);
+        Ok((
+            Deposit { sealer, hash, object_len, sample_rate: start.sample_rate },
+            first.to_record(),
+        ))
+    }
+
+    /// The message that is being recorded.
+    pub fn message(&self) -> MessageId {
+        self.sealer.header().message
+    }
+
+    /// Seals frames as they came; `samples` is the recording's length with them. More than one record only where the
+    /// frames are longer than a chunk may be; none for no frames.
+    pub fn chunk(&mut self, frames: &[u8], samples: u64) -> Result<Vec<Record>, SealError> {
+        frames
+            .chunks(limits::CHUNK_BYTES_MAX)
+            .map(|piece| self.record(piece, samples, false))
+            .collect()
+    }
+
+    /// Ends the message: an empty last chunk, which says that there is no more, and the last record. Once both are
+    /// synced the message is saved.
+    pub fn finish(mut self, ending: Ending) -> Result<[Record; 2], SealError> {
+        let chunk = self.record(&[], ending.samples, true)?;
+        let last = Last {
+            end: ending.end,
+            quiet: ending.quiet,
+            chunk_count: self.sealer.count(),
+            samples: ending.samples,
+            sample_rate: self.sample_rate,
+            object_len: self.object_len,
+            object_hash: hash_of_digest(&self.hash.finish()),
+        };
+        let message = self.sealer.header().message;
+        let last = Record {
+            kind: RecordKind::Last,
+            message,
+            index: 0,
+            body: Bytes::from(last.to_bytes()),
+        };
+        Ok([chunk, last])
+    }
+
+    /// Ends a message that nobody will miss: no packet came, or all was digital silence.
+    pub fn discard(self) -> Record {
+        let message = self.sealer.header().message;
+        Record { kind: RecordKind::Discarded, message, index: 0, body: Bytes::new() }
+    }
+
+    fn record(&mut self, plaintext: &[u8], samples: u64, last: bool) -> Result<Record, SealError> {
+        let index = self.sealer.count();
+        let sealed = self.sealer.seal(plaintext, last)?;
+        let head = chunk_head(&sealed);
+        self.hash.update(&head);
+        self.hash.update(&sealed);
+        self.object_len = self
+            .object_len
+            .saturating_add(u64::try_from(head.len() + sealed.len()).unwrap_or(u64::MAX));
+        let body = Bytes::from([samples.to_be_bytes().as_slice(), &sealed].concat());
+        Ok(Record { kind: RecordKind::Chunk, message: self.message(), index, body })
+    }
+}
+
+impl fmt::Debug for Deposit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deposit")
+            .field("message", &self.message())
+            .field("chunks", &self.sealer.count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The body of a message's first record.
+///
+/// ```text
+/// version(1) zero(3) | epoch(4) | received at, ms(8) | sample rate(4) | stream header(68)
+/// | length(2) sealed key | length(2) sealed envelope
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct First {
+    /// What the stream belongs to.
+    pub stream: StreamHeader,
+    /// The epoch of the mailbox's key.
+    pub epoch: u32,
+    /// When the recording began.
+    pub received_at: Timestamp,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// The message's key, sealed to the mailbox.
+    pub sealed_key: Vec<u8>,
+    /// The envelope, sealed to the mailbox.
+    pub sealed_envelope: Vec<u8>,
+}
+
+const RECORD_VERSION: u8 = 1;
+
+impl First {
+    pub(crate) fn to_record(&self) -> Record {
+        Record {
+            kind: RecordKind::First,
+            message: self.stream.message,
+            index: 0,
+            body: Bytes::from(self.to_bytes()),
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![RECORD_VERSION, 0, 0, 0];
+        bytes.extend_from_slice(&self.epoch.to_be_bytes());
+        bytes.extend_from_slice(&self.received_at.as_millisecond().to_be_bytes());
+        bytes.extend_from_slice(&self.sample_rate.to_be_bytes());
+        bytes.extend_from_slice(&self.stream.to_bytes());
+        for part in [&self.sealed_key, &self.sealed_envelope] {
+            bytes.extend_from_slice(&u16::try_from(part.len()).unwrap_or(u16::MAX).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        bytes
+    }
+
+    /// Reads a first record's body.
+    pub fn parse(bytes: &[u8]) -> Result<First, FormatError> {
+        let mut reader = versioned(bytes)?;
+        let mut fields = || {
+            if reader.array::<3>()? != [0; 3] {
+                return None;
+            }
+            let first = First {
+                epoch: reader.u32()?,
+                received_at: Timestamp::from_millisecond(reader.i64()?).ok()?,
+                sample_rate: reader.u32()?,
+                stream: StreamHeader::parse(reader.take(HEADER_LEN)?).ok()?,
+                sealed_key: reader.short_bytes()?.to_vec(),
+                sealed_envelope: reader.short_bytes()?.to_vec(),
+            };
+            reader.is_empty().then_some(first)
+        };
+        fields().ok_or(FormatError::Malformed("first record"))
+    }
+}
+
+/// The body of a chunk's record: how long the recording was with it, and the sealed chunk.
+pub(crate) fn parse_chunk(body: &Bytes) -> Option<(u64, Bytes)> {
+    let samples = Reader::new(body).u64()?;
+    let sealed = body.slice(8..);
+    plausible_chunk_len(sealed.len()).then_some((samples, sealed))
+}
+
+/// The body of a message's last record.
+///
+/// ```text
+/// version(1) end(1) quiet(1) zero(1) | chunk count(4) | samples(8) | sample rate(4) | object length(8) | hash(32)
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// How it ended.
+    pub end: EndKind,
+    /// Nobody was heard.
+    pub quiet: bool,
+    /// Chunks, the empty last one included.
+    pub chunk_count: u32,
+    /// Length in samples.
+    pub samples: u64,
+    /// Samples a second.
+    pub sample_rate: u32,
+    /// Bytes of the object that the chunks make.
+    pub object_len: u64,
+    /// SHA-256 of that object.
+    pub object_hash: Hash,
+}
+
+impl Last {
+    fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = vec![RECORD_VERSION, self.end.code(), u8::from(self.quiet), 0];
+        bytes.extend_from_slice(&self.chunk_count.to_be_bytes());
+        bytes.extend_from_slice(&self.samples.to_be_bytes());
+        bytes.extend_from_slice(&self.sample_rate.to_be_bytes());
+        bytes.extend_from_slice(&self.object_len.to_be_bytes());
+        bytes.extend_from_slice(self.object_hash.as_bytes());
+        bytes
+    }
+
+    /// Reads a last record's body.
+    pub fn parse(bytes: &[u8]) -> Result<Last, FormatError> {
+        let mut reader = versioned(bytes)?;
+        let mut fields = || {
+            let end = EndKind::of(reader.u8()?)?;
+            let quiet = flag(reader.u8()?)?;
+            if reader.u8()? != 0 {
+                return None;
+            }
+            let last = Last {
+                end,
+                quiet,
+                chunk_count: reader.u32()?,
+                samples: reader.u64()?,
+                sample_rate: reader.u32()?,
+                object_len: reader.u64()?,
+                object_hash: Hash::from_bytes(reader.array()?),
+            };
+            reader.is_empty().then_some(last)
+        };
+        fields().ok_or(FormatError::Malformed("last record"))
+    }
+}
+
+fn versioned(bytes: &[u8]) -> Result<Reader<'_>, FormatError> {
+    let mut reader = Reader::new(bytes);
+    match reader.u8() {
+        Some(RECORD_VERSION) => Ok(reader),
+        Some(version) => Err(FormatError::Version(version)),
+        None => Err(FormatError::Malformed("version")),
+    }
+}

@@ -1,0 +1,167 @@
+//! A row of the directory as it is stored: a version, a JSON body and a signature, so that a row changed by hand is
+//! found.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::digest;
+use hushbox_audit::Hash;
+use uuid::Uuid;
+
+use crate::error::{DirectoryError, KeyError};
+use crate::limits;
+use crate::model::Entity;
+use crate::signing::{Context, DirectoryKey, VerifyingKey};
+use crate::wire::{hash_of_digest, len_u32};
+
+/// What a row describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RowKind {
+    /// An account.
+    Account,
+    /// A mailbox.
+    Mailbox,
+    /// A person.
+    Person,
+    /// A grant.
+    Grant,
+    /// A device.
+    Device,
+    /// A trunk.
+    Trunk,
+    /// A node.
+    Node,
+}
+
+impl RowKind {
+    /// Every kind.
+    pub const ALL: [RowKind; 7] = [
+        RowKind::Account,
+        RowKind::Mailbox,
+        RowKind::Person,
+        RowKind::Grant,
+        RowKind::Device,
+        RowKind::Trunk,
+        RowKind::Node,
+    ];
+
+    /// The name, as the index and error messages have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RowKind::Account => "account",
+            RowKind::Mailbox => "mailbox",
+            RowKind::Person => "person",
+            RowKind::Grant => "grant",
+            RowKind::Device => "device",
+            RowKind::Trunk => "trunk",
+            RowKind::Node => "node",
+        }
+    }
+}
+
+impl fmt::Display for RowKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RowKind {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<RowKind, ()> {
+        RowKind::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(())
+    }
+}
+
+/// Names a row in errors: its kind and id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowId {
+    /// What it describes.
+    pub kind: RowKind,
+    /// The id of that.
+    pub id: Uuid,
+}
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.id)
+    }
+}
+
+/// A stored row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryRow {
+    /// What it describes.
+    pub row: RowId,
+    /// Counts the changes of this row, from 1.
+    pub version: u64,
+    /// JSON of the entity.
+    pub body: Vec<u8>,
+    /// The directory key's signature over kind, id, version and body.
+    pub signature: Vec<u8>,
+}
+
+impl DirectoryRow {
+    /// Signs an entity as a row.
+    pub fn sign(
+        entity: &Entity,
+        version: u64,
+        key: &DirectoryKey,
+    ) -> Result<DirectoryRow, KeyError> {
+        let row = entity.row();
+        let body = entity.to_json();
+        let signature = key.sign(Context::DirectoryRow, &signed_bytes(row, version, &body))?;
+        Ok(DirectoryRow { row, version, body, signature })
+    }
+
+    /// The entity, if the signature holds and the body is one of the kind and id that the row says.
+    pub fn verify(&self, key: &VerifyingKey) -> Result<Entity, DirectoryError> {
+        let signed = signed_bytes(self.row, self.version, &self.body);
+        if !key.verifies(Context::DirectoryRow, &signed, &self.signature) {
+            return Err(DirectoryError::Signature { row: self.row });
+        }
+        if self.body.len() > limits::ROW_BYTES_MAX {
+            return Err(DirectoryError::Unreadable {
+                row: self.row,
+                what: "it is too long".into(),
+            });
+        }
+        let entity = Entity::from_json(self.row.kind, &self.body).map_err(|error| {
+            DirectoryError::Unreadable { row: self.row, what: error.to_string() }
+        })?;
+        if entity.row() != self.row {
+            return Err(DirectoryError::Unreadable {
+                row: self.row,
+                what: "its body is another row's".into(),
+            });
+        }
+        Ok(entity)
+    }
+}
+
+/// What a signature covers. Lengths stand before what varies, so that no two rows give the same bytes.
+fn signed_bytes(row: RowId, version: u64, body: &[u8]) -> Vec<u8> {
+    let kind = row.kind.as_str().as_bytes();
+    [
+        len_u32(kind.len()).to_be_bytes().as_slice(),
+        kind,
+        row.id.as_bytes(),
+        &version.to_be_bytes(),
+        &len_u32(body.len()).to_be_bytes(),
+        body,
+    ]
+    .concat()
+}
+
+/// The hash of a directory's rows, whatever their order: what the audit log keeps before and after a change. A row
+/// left out, put back to an older version or doubled changes it.
+pub fn hash_of(rows: &[DirectoryRow]) -> Hash {
+    let mut rows: Vec<&DirectoryRow> = rows.iter().collect();
+    rows.sort_by(|a, b| (a.row, a.version, &a.body).cmp(&(b.row, b.version, &b.body)));
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"hushbox directory 1\0");
+    for row in rows {
+        context.update(&signed_bytes(row.row, row.version, &row.body));
+    }
+    hash_of_digest(&context.finish())
+}
