@@ -91,6 +91,26 @@ impl Trial {
         serde_json::from_slice(&text).expect("trial.json is JSON")
     }
 
+    /// Puts the data folder somewhere else, as an operator would: the folder moved, the configuration told.
+    ///
+    /// # Panics
+    ///
+    /// When the configuration does not name the data folder.
+    pub fn move_data_to(&self, place: &Path) {
+        let copied = Command::new("cp").arg("-a").arg(self.dir().join("data")).arg(place).status();
+        assert!(copied.is_ok_and(|s| s.success()), "the data folder is copied");
+        let text = std::fs::read_to_string(self.config()).expect("the configuration");
+        let told: Vec<String> = text
+            .lines()
+            .map(|line| match line.split_once('=') {
+                Some((key, _)) if key.trim() == "data" => format!("data = {place:?}"),
+                _ => line.to_owned(),
+            })
+            .collect();
+        assert_ne!(told.join("\n").trim(), text.trim(), "the configuration names the data folder");
+        std::fs::write(self.config(), told.join("\n") + "\n").expect("written");
+    }
+
     /// Starts the server and waits until it accepts calls.
     pub fn serve(&mut self) {
         assert!(self.server.is_none(), "it runs already");
