@@ -1,0 +1,146 @@
+//! The folder that `hushbox quickstart` makes: design.md "On disk".
+//!
+//! It is made beside its place under another name and appears by a rename, so a folder that is there is complete.
+
+mod config_text;
+mod directory;
+pub mod plan;
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::certificates::{Authority, Pair};
+use crate::config::RtpPorts;
+use crate::files;
+use crate::trial::{self, Sip, Trial};
+
+/// Why a trial folder could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TrialError {
+    /// A file or folder.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A certificate.
+    #[error("a certificate could not be made: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// Keys, directory or audit log.
+    #[error("the data folder could not be made: {0}")]
+    Data(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a new trial folder is made from.
+#[derive(Debug)]
+pub struct NewTrial {
+    /// Its place.
+    pub dir: PathBuf,
+    /// The addresses that were bound.
+    pub sip: Sip,
+    /// What SDP says where the bound address is every address.
+    pub advertised: Option<IpAddr>,
+    /// The media ports.
+    pub rtp_ports: RtpPorts,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl NewTrial {
+    /// Makes the folder. It is there when this returns without an error, and not there otherwise.
+    pub fn create(&self) -> Result<(), TrialError> {
+        let dir = std::path::absolute(&self.dir).map_err(in_file(&self.dir))?;
+        let parent = dir.parent().unwrap_or(Path::new("/"));
+        let unfinished = tempfile_beside(&dir)?;
+        let made = self.fill(&unfinished, &dir);
+        if let Err(error) = made {
+            // What is left is no secret of anybody: the folder was never in use.
+            let _left = std::fs::remove_dir_all(&unfinished);
+            return Err(error);
+        }
+        // rename(2) replaces an empty folder and refuses a full one: nothing is overwritten.
+        std::fs::rename(&unfinished, &dir).map_err(in_file(&dir))?;
+        files::sync_folder(parent).map_err(in_file(parent))
+    }
+
+    /// Writes everything into `at`, which will be renamed to `dir`.
+    fn fill(&self, at: &Path, dir: &Path) -> Result<(), TrialError> {
+        for (name, mode) in [("tls", 0o700), ("keys", 0o700), ("data", 0o710)] {
+            let folder = at.join(name);
+            files::make_folder(&folder, mode).map_err(in_file(&folder))?;
+        }
+        let authority = Authority::new(self.now)?;
+        let mut addresses: Vec<IpAddr> = self.advertised.into_iter().collect();
+        addresses.extend([self.sip.tls, self.sip.lab_udp, self.sip.lab_tcp].iter().flatten().map(|address| address.ip()));
+        write_pair(at, "ca", authority.pair())?;
+        write_pair(at, "server", &authority.server(&addresses)?)?;
+        let trunk = authority.client(plan::TRUNK_NAME, &addresses)?;
+        write_pair(at, "trunk", &trunk)?;
+        let certificates = Certificates { at, dir, authority: &authority, addresses: &addresses };
+        let (accounts, doctor) = directory::make(at, self.now, &certificates)?;
+        let trial = Trial {
+            sip: self.sip,
+            ca: dir.join("tls/ca.crt"),
+            trunk: trial::Credentials { cert: dir.join("tls/trunk.crt"), key: dir.join("tls/trunk.key") },
+            retrieval: plan::RETRIEVAL.to_owned(),
+            accounts,
+            doctor,
+        };
+        let trial_file = at.join("trial.json");
+        trial.write(&trial_file).map_err(in_file(&trial_file))?;
+        let config_file = at.join("hushbox.toml");
+        let text = config_text::text(&self.sip, self.advertised, self.rtp_ports);
+        files::write_new(&config_file, 0o640, text.as_bytes()).map_err(in_file(&config_file))?;
+        files::sync_folder(at).map_err(in_file(at))
+    }
+}
+
+/// Makes devices' certificates.
+struct Certificates<'a> {
+    at: &'a Path,
+    dir: &'a Path,
+    authority: &'a Authority,
+    addresses: &'a [IpAddr],
+}
+
+impl Certificates<'_> {
+    /// Writes the certificate of the device `user` of `domain`; answers where it will be.
+    fn device(&self, user: &str, domain: &str) -> Result<trial::Credentials, TrialError> {
+        let pair = self.authority.client(&format!("sip:{user}@{domain}"), self.addresses)?;
+        write_pair(self.at, user, &pair)?;
+        let file = |ending: &str| self.dir.join("tls").join(format!("{user}.{ending}"));
+        Ok(trial::Credentials { cert: file("crt"), key: file("key") })
+    }
+
+    /// The authority's certificate.
+    fn authority_der(&self) -> &[u8] {
+        &self.authority.pair().der
+    }
+}
+
+fn write_pair(at: &Path, name: &str, pair: &Pair) -> Result<(), TrialError> {
+    let tls = at.join("tls");
+    for (ending, mode, text) in [("crt", 0o644, &pair.certificate), ("key", 0o600, &pair.key)] {
+        let file = tls.join(format!("{name}.{ending}"));
+        files::write_new(&file, mode, text.as_bytes()).map_err(in_file(&file))?;
+    }
+    Ok(())
+}
+
+/// A new folder next to `dir`, on the same file system.
+fn tempfile_beside(dir: &Path) -> Result<PathBuf, TrialError> {
+    let mut name = dir.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".unfinished-{}", std::process::id()));
+    let path = dir.with_file_name(name);
+    files::make_folder(&path, 0o750).map_err(in_file(&path))?;
+    Ok(path)
+}
+
+fn in_file(path: &Path) -> impl FnOnce(io::Error) -> TrialError + use<'_> {
+    move |source| TrialError::Io { path: path.to_owned(), source }
+}
