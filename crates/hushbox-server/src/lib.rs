@@ -4,6 +4,7 @@
 //! no rule about who may do what in this crate, no parser of SIP, SDP or RTP, and no format of its own on disk except
 //! `hushbox.toml` and `trial.json`.
 
+pub mod audit_task;
 pub mod certificates;
 pub mod client_certificates;
 pub mod clock;
@@ -17,6 +18,8 @@ pub mod locks;
 pub mod logging;
 pub mod open_files;
 pub mod pin_pool;
+pub mod random;
+pub mod records;
 pub mod rtp_ports;
 pub mod sockets;
 pub mod tls;
