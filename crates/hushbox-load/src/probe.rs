@@ -1,0 +1,190 @@
+//! The proof that a server works: one message left, heard again by its owner, and deleted.
+//!
+//! Everything goes over TLS and SRTP: the message comes from the trunk (or, without one, from the doctor's
+//! telephone by its digest), the mailbox is opened by the doctor's telephone with its client certificate and
+//! by a PIN in RFC 4733 digits. What is said is drawn anew each time, so that no older message passes for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::client::{Plan, fill_random};
+use crate::digest::{Algorithm, Credentials};
+use crate::error::Error;
+use crate::limits::MESSAGES_MAX;
+use crate::measure::{self, Comparison};
+use crate::report::{Report, Step as ReportStep};
+use crate::scenario::{Outcome, StepOutcome, call_watched};
+use crate::script::{Keys, Step};
+use crate::timeline::{RATE, time_of};
+use crate::transport::{Identity, Transport};
+use crate::trial::{Doctor, Trial};
+use crate::voice;
+
+/// What is said: long enough to be like nothing else.
+const VOICE_SECS: usize = 4;
+
+/// Runs the proof; `watch` hears of each step as soon as it is over.
+pub async fn run(
+    trial: &Trial,
+    watch: &mut (dyn FnMut(&ReportStep) + Send),
+) -> Result<Report, Error> {
+    let doctor = trial.doctor.as_ref();
+    let doctor = doctor.ok_or_else(|| Error::Plan("trial.json has no doctor's mailbox".into()))?;
+    let address =
+        trial.sip.tls.ok_or_else(|| Error::Plan("the server has no TLS listener".into()))?;
+    let pin =
+        doctor.pin.as_deref().ok_or_else(|| Error::Plan("the doctor's PIN is missing".into()))?;
+    let mut seed = [0; 32];
+    fill_random(&mut seed)?;
+    let voice: Arc<[i16]> = voice::babble(seed, VOICE_SECS * RATE).into();
+    let mut steps = Steps { done: Vec::new(), watch };
+
+    let mut deposit =
+        Plan::new(Transport::Tls, address, format!("sip:{}@{}", doctor.mailbox, doctor.domain));
+    deposit.identity = depositor(trial, doctor);
+    let script = deposit_script(&voice)?;
+    if steps.call("leave a message", &deposit, &script, &DEPOSIT_NAMES).await.is_none() {
+        return Ok(Report::new(steps.done));
+    }
+
+    let mut retrieval =
+        Plan::new(Transport::Tls, address, format!("sip:{}@{}", trial.retrieval, doctor.domain));
+    retrieval.from.clone_from(&doctor.device.username);
+    retrieval.identity = Identity {
+        ca: Some(trial.ca.clone()),
+        certificate: Some((doctor.device.cert.clone(), doctor.device.key.clone())),
+        ..Identity::default()
+    };
+    let script = retrieval_script(&voice, pin)?;
+    if let Some(outcome) = steps.call("hear it", &retrieval, &script, &RETRIEVAL_NAMES).await {
+        let began = Instant::now();
+        let comparison = measure::compare(&voice, outcome.heard_during("find"));
+        let (ok, detail) = verdict(comparison);
+        steps.add(ReportStep::new("the same audio", ok, began.elapsed(), detail));
+    }
+    Ok(Report::new(steps.done))
+}
+
+fn depositor(trial: &Trial, doctor: &Doctor) -> Identity {
+    let ca = Some(trial.ca.clone());
+    match (&trial.trunk, &doctor.device.password) {
+        (Some(trunk), _) => {
+            let certificate = Some((trunk.cert.clone(), trunk.key.clone()));
+            Identity { ca, certificate, ..Identity::default() }
+        }
+        (None, password) => {
+            let credentials = password.as_ref().map(|password| Credentials {
+                username: doctor.device.username.clone(),
+                password: password.clone(),
+                algorithm: Some(Algorithm::Sha256),
+            });
+            Identity { ca, credentials, ..Identity::default() }
+        }
+    }
+}
+
+const DEPOSIT_NAMES: [&str; 6] =
+    ["greeting", "skip the greeting", "beep", "speak", "press pound", "saved, and hung up"];
+
+fn deposit_script(voice: &Arc<[i16]>) -> Result<Vec<Step>, Error> {
+    Ok(vec![
+        Step::Speech { within: Duration::from_secs(10) },
+        Step::Press(Keys::new("#")?),
+        Step::Beep { within: Duration::from_secs(60) },
+        Step::Say(Arc::clone(voice)),
+        Step::Press(Keys::new("#")?),
+        Step::Bye { within: Duration::from_secs(20) },
+    ])
+}
+
+const RETRIEVAL_NAMES: [&str; 8] = [
+    "asked for the PIN",
+    "PIN",
+    "let in",
+    "press 1",
+    "heard again",
+    "delete it (7)",
+    "press pound",
+    "logged off, and hung up",
+];
+
+fn retrieval_script(voice: &Arc<[i16]>, pin: &str) -> Result<Vec<Step>, Error> {
+    Ok(vec![
+        Step::Speech { within: Duration::from_secs(10) },
+        Step::Press(Keys::new(&format!("{pin}#"))?),
+        Step::Speech { within: Duration::from_secs(20) },
+        Step::Press(Keys::new("1")?),
+        Step::Find {
+            sound: Arc::clone(voice),
+            next: Keys::new("6")?,
+            tries: MESSAGES_MAX,
+            within: Duration::from_secs(40),
+        },
+        Step::Press(Keys::new("7")?),
+        Step::Press(Keys::new("#")?),
+        Step::Bye { within: Duration::from_secs(20) },
+    ])
+}
+
+/// Is it the same audio, and as long?
+fn verdict(comparison: Option<Comparison>) -> (bool, String) {
+    let Some(comparison) = comparison else { return (false, "nothing heard".into()) };
+    let stretched_ms = comparison.stretched * 1000 / RATE as i64;
+    let detail = format!(
+        "correlation {:.4}, {} ms long, length off by {stretched_ms} ms",
+        comparison.whole.correlation,
+        time_of(VOICE_SECS * RATE).as_millis(),
+    );
+    (comparison.is_same(), detail)
+}
+
+struct Steps<'a> {
+    done: Vec<ReportStep>,
+    watch: &'a mut (dyn FnMut(&ReportStep) + Send),
+}
+
+impl Steps<'_> {
+    fn add(&mut self, step: ReportStep) {
+        (self.watch)(&step);
+        self.done.push(step);
+    }
+
+    /// One call of the proof; nothing if it failed, which is in the steps then.
+    async fn call(
+        &mut self,
+        name: &str,
+        plan: &Plan,
+        script: &[Step],
+        names: &[&str],
+    ) -> Option<Outcome> {
+        let began = Instant::now();
+        let mut seen = Vec::new();
+        let watch = &mut *self.watch;
+        let mut on_step = |step: &StepOutcome| {
+            let step_name = names.get(seen.len()).copied().unwrap_or(step.name);
+            let step = ReportStep::new(
+                &format!("{name}: {step_name}"),
+                step.ok,
+                step.took,
+                step.detail.clone(),
+            );
+            watch(&step);
+            seen.push(step);
+        };
+        let outcome = match call_watched(plan, script, &mut on_step).await {
+            Ok(outcome) => outcome,
+            Err(e) => {
+                self.add(ReportStep::new(name, false, began.elapsed(), e.to_string()));
+                return None;
+            }
+        };
+        let mut answer = crate::report::answer(&outcome);
+        answer.name = format!("{name}: answered");
+        if !answer.ok {
+            (self.watch)(&answer);
+        }
+        self.done.push(answer);
+        self.done.extend(seen);
+        outcome.is_ok().then_some(outcome)
+    }
+}
