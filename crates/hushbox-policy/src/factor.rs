@@ -140,3 +140,83 @@ impl TryFrom<Stored> for PinVerifier {
         Ok(verifier)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pin(digits: &str) -> Pin {
+        Pin::new(digits).unwrap()
+    }
+
+    fn stored(m: u32, t: u32, p: u32, salt: &[u8; 16], mac: &str) -> Result<PinVerifier, Error> {
+        let salt = hex::encode(salt);
+        Stored { kind: KIND.to_owned(), m, t, p, salt, mac: mac.to_owned() }.try_into()
+    }
+
+    /// Computed with argon2-cffi 25.1.0 (the reference C code) and Python's hmac.
+    #[test]
+    fn verifiers_are_those_of_the_reference_code() {
+        let salt = *b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f";
+        let pepper = Pepper::new([0x42; 32]);
+        let mac = "15617fe78c9ba8dd5a933a58d5afa3dc8f0a94166ebc44860ddaaf65b55441c7";
+        assert_eq!(hex::encode(PinVerifier::make(&pin("83920475"), &pepper, salt).mac), mac);
+        assert!(stored(19456, 2, 1, &salt, mac).unwrap().verify(&pin("83920475"), &pepper));
+
+        let pepper = Pepper::new([0; 32]);
+        let mac = "2286699b0558247b9d7e35640daad608032575d3c8d49aa7930ce7a875ef0884";
+        let made = PinVerifier::make(&pin("000000000001"), &pepper, [0xff; 16]);
+        assert_eq!(hex::encode(made.mac), mac);
+    }
+
+    #[test]
+    fn a_verifier_of_other_parameters_is_checked_with_its_own() {
+        let pepper = Pepper::new(std::array::from_fn(|index| index as u8));
+        let mac = "36db3fda79b448101fc2eece2e3d3fbb3f66141e1aa9d9ada4959200739c538d";
+        let verifier = stored(8192, 3, 2, b"hushbox-salt-016", mac).unwrap();
+        assert!(verifier.verify(&pin("1"), &pepper));
+        assert!(!verifier.verify(&pin("2"), &pepper));
+    }
+
+    #[test]
+    fn another_pin_another_pepper_and_another_salt_do_not_fit() {
+        let pepper = Pepper::new([1; 32]);
+        let verifier = PinVerifier::make(&pin("83920475"), &pepper, [2; 16]);
+        assert!(verifier.verify(&pin("83920475"), &pepper));
+        for wrong in ["83920474", "8392047", "839204750"] {
+            assert!(!verifier.verify(&pin(wrong), &pepper), "{wrong}");
+        }
+        assert!(!verifier.verify(&pin("83920475"), &Pepper::new([3; 32])));
+        assert_ne!(verifier, PinVerifier::make(&pin("83920475"), &pepper, [4; 16]));
+    }
+
+    #[test]
+    fn nothing_fits_a_decoy() {
+        let pepper = Pepper::new([1; 32]);
+        assert!(!PinVerifier::decoy([2; 16]).verify(&pin("83920475"), &pepper));
+    }
+
+    #[test]
+    fn a_verifier_reads_back_from_the_directory() {
+        let verifier = PinVerifier::make(&pin("83920475"), &Pepper::new([1; 32]), [2; 16]);
+        let json = serde_json::to_string(&verifier).unwrap();
+        assert!(!json.contains("83920475"));
+        assert_eq!(serde_json::from_str::<PinVerifier>(&json).unwrap(), verifier);
+    }
+
+    #[test]
+    fn a_row_cannot_ask_for_more_work_than_the_machine_has() {
+        let mac = "00".repeat(32);
+        for (m, t, p) in [(1 << 31, 2, 1), (19456, 1000, 1), (19456, 2, 64), (0, 2, 1), (8, 0, 1)] {
+            assert_eq!(stored(m, t, p, &[0; 16], &mac), Err(Error::Verifier), "{m} {t} {p}");
+        }
+        assert_eq!(stored(19456, 2, 1, &[0; 16], "00"), Err(Error::Verifier));
+    }
+
+    #[test]
+    fn neither_verifier_nor_pepper_prints_itself() {
+        let verifier = PinVerifier::decoy([2; 16]);
+        let text = format!("{verifier:?} {:?}", Pepper::new([1; 32]));
+        assert_eq!(text, "PinVerifier(…) Pepper(…)");
+    }
+}

@@ -140,3 +140,59 @@ impl FromStr for Feature {
         Self::ALL.iter().copied().find(|feature| feature.as_str() == text).ok_or(Error::Name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// ahead/policy-and-audit.md and hipaa-controls 6 name these.
+    #[test]
+    fn what_hipaa_locks_cannot_be_asked_for() {
+        for name in [
+            "transcription",
+            "email-audio",
+            "email-forwarding",
+            "sms",
+            "fax-to-email",
+            "third-party-app",
+            "plain-sip",
+            "plain-rtp",
+            "md5-digest",
+            "shared-pin",
+            "caller-id-login",
+            "pin-by-sip-info",
+            "call-back",
+            "outbound-dialling",
+            "phi-in-notices",
+            "mwi-message-headers",
+            "forward-outside",
+            "wire-capture",
+            "telemetry",
+        ] {
+            let feature: Feature = name.parse().unwrap();
+            let refused = feature.check(Profile::Hipaa).unwrap_err();
+            assert!(refused.to_string().contains(feature.rule()), "{refused}");
+        }
+    }
+
+    #[test]
+    fn hipaa_never_allows_more_than_standard() {
+        for feature in Feature::ALL {
+            if feature.check(Profile::Hipaa).is_ok() {
+                assert!(feature.check(Profile::Standard).is_ok(), "{feature}");
+            }
+            if feature.setting(Profile::Hipaa) == Setting::On {
+                assert_eq!(feature.setting(Profile::Standard), Setting::On, "{feature}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_two_features_share_a_name_or_a_rule() {
+        let names: BTreeSet<_> = Feature::ALL.iter().map(|feature| feature.as_str()).collect();
+        let rules: BTreeSet<_> = Feature::ALL.iter().map(|feature| feature.rule()).collect();
+        assert_eq!((names.len(), rules.len()), (Feature::ALL.len(), Feature::ALL.len()));
+    }
+}

@@ -157,16 +157,19 @@ impl Lockout {
 
     /// Counts a try as failed. Its rows must be durable before the comparison.
     pub fn count(&mut self, now: Now, attempt: &Try) -> Vec<CounterRow> {
-        self.make_room(now.monotonic, attempt);
+        let mut rows: Vec<_> = self.make_room(now.monotonic, attempt).into_iter().collect();
         let tag = attempt.tag();
-        attempt
-            .keys()
-            .map(|key| {
-                let counter = self.counters.entry(key).or_default();
-                counter.count(&key, tag, now.monotonic);
-                counter.row(key, now.monotonic)
-            })
-            .collect()
+        let sources = self.sources().count();
+        for key in attempt.keys() {
+            let new_source = matches!(key, LockKey::Source(_)) && !self.counters.contains_key(&key);
+            if new_source && sources >= SOURCES_MAX {
+                continue;
+            }
+            let counter = self.counters.entry(key).or_default();
+            counter.count(&key, tag, now.monotonic);
+            rows.push(counter.row(key, now.monotonic));
+        }
+        rows
     }
 
     /// Takes a try back because it was right. A pair and a person begin anew; a source and everybody are only given
@@ -176,7 +179,7 @@ impl Lockout {
         let mut rows = Vec::new();
         for key in attempt.keys() {
             if let Some(counter) = self.counters.get_mut(&key) {
-                counter.take_back(&key, tag);
+                counter.take_back(&key, tag, now.monotonic);
                 rows.push(counter.row(key, now.monotonic));
             }
         }
@@ -200,7 +203,7 @@ impl Lockout {
     pub fn tick(&mut self, now: Now) -> Vec<CounterRow> {
         let mut rows = Vec::new();
         for (key, counter) in &mut self.counters {
-            if counter.tick(now.monotonic) {
+            if counter.tick(key, now.monotonic) {
                 rows.push(counter.row(*key, now.monotonic));
             }
         }
@@ -224,23 +227,20 @@ impl Lockout {
         self.counters.retain(|_, counter| !counter.is_empty());
     }
 
-    /// Keeps the number of sources bounded: the one whose window ends first goes. What is locked stays; when all
-    /// are, the new one is counted in none but the others' counters.
-    fn make_room(&mut self, now: Instant, attempt: &Try) {
-        let Kind::Unbound { source, .. } = attempt.0 else { return };
-        if self.counters.contains_key(&LockKey::Source(source)) {
-            return;
+    fn sources(&self) -> impl Iterator<Item = (&LockKey, &Counter)> {
+        self.counters.iter().filter(|(key, _)| matches!(key, LockKey::Source(_)))
+    }
+
+    /// Keeps the number of sources bounded: the one whose window ends first goes, and its row with it. What is locked
+    /// stays; when all are, a new one is counted in the other counters only.
+    fn make_room(&mut self, now: Instant, attempt: &Try) -> Option<CounterRow> {
+        let Kind::Unbound { source, .. } = attempt.0 else { return None };
+        let known = self.counters.contains_key(&LockKey::Source(source));
+        if known || self.sources().count() < SOURCES_MAX {
+            return None;
         }
-        let sources = || self.counters.iter().filter(|(key, _)| matches!(key, LockKey::Source(_)));
-        if sources().count() < SOURCES_MAX {
-            return;
-        }
-        let oldest = sources()
-            .filter(|(_, counter)| counter.locked(now).is_none())
-            .min_by_key(|(_, counter)| counter.window_ends())
-            .map(|(key, _)| *key);
-        if let Some(key) = oldest {
-            self.counters.remove(&key);
-        }
+        let open = self.sources().filter(|(_, counter)| counter.locked(now).is_none());
+        let oldest = open.min_by_key(|(_, counter)| counter.window_ends()).map(|(key, _)| *key);
+        oldest.and_then(|key| self.unlock(key))
     }
 }

@@ -149,3 +149,82 @@ fn holds(digits: &[u8], number: &[u8]) -> bool {
     let backwards: Vec<u8> = number.iter().rev().copied().collect();
     (3..=digits.len()).contains(&number.len()) && (within(number) || within(&backwards))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refused(digits: &str, own: &[&str]) -> Option<PinRefused> {
+        let own: Vec<_> = own.iter().map(|number| Number::new(number).unwrap()).collect();
+        check(&Pin::new(digits).unwrap(), &own).err()
+    }
+
+    /// hipaa-controls 2, "password management": every PIN that is named there.
+    #[test]
+    fn pins_that_everybody_tries_are_refused() {
+        for digits in [
+            "123456", "000000", "112233", "147258", "258025", "654321", "987654", "111111",
+            "121212", "123123", "159753", "12345678", "87654321", "00000000", "11223344",
+            "12341234", "89012345", "24681357", "13579135", "10203040",
+        ] {
+            assert!(refused(digits, &[]).is_some(), "{digits}");
+        }
+    }
+
+    #[test]
+    fn dates_and_years_of_birth_are_refused() {
+        for digits in [
+            "198407", "200912", "071984", "311284", "123184", "841231", "19840731", "31071984",
+            "07311984", "20240229",
+        ] {
+            assert_eq!(refused(digits, &[]), Some(PinRefused::Date), "{digits}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_the_owner_is_refused_forwards_and_backwards() {
+        assert_eq!(refused("86700194", &["7001", "1001"]), Some(PinRefused::OwnNumber));
+        assert_eq!(refused("86100794", &["7001"]), Some(PinRefused::OwnNumber));
+        assert_eq!(refused("86700194", &["7002"]), None);
+        assert_eq!(refused("86700194", &["70"]), None);
+    }
+
+    #[test]
+    fn fewer_than_six_digits_are_refused() {
+        assert_eq!(refused("83920", &[]), Some(PinRefused::Short));
+        assert_eq!(refused("839207", &[]), None);
+    }
+
+    #[test]
+    fn a_pin_is_made_also_where_the_random_bytes_are_none() {
+        let pin = generate([0; 32], &[]);
+        assert!(check(&pin, &[]).is_ok());
+    }
+
+    #[test]
+    fn most_random_pins_are_accepted() {
+        // One in five refused would be a bit of a PIN's worth given away.
+        let refused = (0..10_000_u64).filter(|index| {
+            let value = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 100_000_000;
+            accepted(value, &[]).is_none()
+        });
+        assert!(refused.count() < 500);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_made_has_eight_digits_and_passes_the_rules(random: [u8; 32], own in "[0-9]{4}") {
+            let own = [Number::new(&own).unwrap()];
+            let pin = generate(random, &own);
+            prop_assert_eq!(pin.expose().len(), 8);
+            prop_assert_eq!(check(&pin, &own), Ok(()));
+        }
+
+        #[test]
+        fn no_pin_makes_the_rules_panic(digits in "[0-9]{1,12}", own in "[0-9*]{1,20}") {
+            let _ = check(&Pin::new(&digits).unwrap(), &[Number::new(&own).unwrap()]);
+        }
+    }
+}

@@ -72,23 +72,31 @@ impl Counter {
     }
 
     pub(super) fn count(&mut self, key: &LockKey, tag: Option<Tag>, now: Instant) {
-        self.tick(now);
+        self.tick(key, now);
         self.failures = self.failures.saturating_add(1);
         match key {
             LockKey::Pair(..) | LockKey::Operator(..) => self.count_pair(now),
             LockKey::Person(_) => self.count_person(now),
+            LockKey::Source(_) | LockKey::Global => {
+                if self.state == State::Free {
+                    self.state = State::Window(now + WINDOW);
+                }
+                self.numbers.extend(tag);
+                if self.is_full(key) {
+                    self.lock(now + SOURCE_LOCK);
+                }
+            }
+        }
+    }
+
+    /// Whether the failures of this window block a source, or all of them.
+    fn is_full(&self, key: &LockKey) -> bool {
+        match key {
             LockKey::Source(_) => {
-                self.open_window(tag, now);
-                if self.failures >= SOURCE_FAILURES || self.numbers() >= SOURCE_NUMBERS {
-                    self.lock(now + SOURCE_LOCK);
-                }
+                self.failures >= SOURCE_FAILURES || self.numbers() >= SOURCE_NUMBERS
             }
-            LockKey::Global => {
-                self.open_window(tag, now);
-                if self.numbers() >= GLOBAL_NUMBERS {
-                    self.lock(now + SOURCE_LOCK);
-                }
-            }
+            LockKey::Global => self.numbers() >= GLOBAL_NUMBERS,
+            LockKey::Pair(..) | LockKey::Person(_) | LockKey::Operator(..) => false,
         }
     }
 
@@ -114,13 +122,6 @@ impl Counter {
         }
     }
 
-    fn open_window(&mut self, tag: Option<Tag>, now: Instant) {
-        if self.state == State::Free {
-            self.state = State::Window(now + WINDOW);
-        }
-        self.numbers.extend(tag);
-    }
-
     fn numbers(&self) -> u32 {
         let known = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.numbers_before.saturating_add(known)
@@ -136,7 +137,7 @@ impl Counter {
         self.state = State::Locked(longer);
     }
 
-    pub(super) fn take_back(&mut self, key: &LockKey, tag: Option<Tag>) {
+    pub(super) fn take_back(&mut self, key: &LockKey, tag: Option<Tag>, now: Instant) {
         match key {
             LockKey::Pair(..) | LockKey::Operator(..) | LockKey::Person(_) => {
                 *self = Self::default()
@@ -146,29 +147,31 @@ impl Counter {
                 if let Some(tag) = tag {
                     self.numbers.remove(&tag);
                 }
-                if self.failures == 0 && matches!(self.state, State::Window(_)) {
+                if self.failures == 0 {
                     *self = Self::default();
+                } else if matches!(self.state, State::Locked(_)) && !self.is_full(key) {
+                    // It was this very try that filled it. The window is no longer known: a whole one, then.
+                    self.state = State::Window(now + WINDOW);
                 }
             }
         }
     }
 
     /// Ends what has run out. Answers whether the row must be rewritten.
-    pub(super) fn tick(&mut self, now: Instant) -> bool {
-        match self.state {
-            State::Window(until) if until <= now => {
-                *self = Self { locks: self.locks, ..Self::default() };
-                true
+    ///
+    /// A source and everybody begin anew. A pair keeps how often it was locked, and a person their failures: only a
+    /// success ends a row of them.
+    pub(super) fn tick(&mut self, key: &LockKey, now: Instant) -> bool {
+        let (State::Window(until) | State::Locked(until)) = self.state else { return false };
+        if until <= now {
+            match key {
+                LockKey::Source(_) | LockKey::Global => *self = Self::default(),
+                LockKey::Pair(..) | LockKey::Operator(..) | LockKey::Person(_) => {
+                    self.state = State::Free;
+                }
             }
-            State::Locked(until) if until <= now => {
-                self.state = State::Free;
-                self.numbers.clear();
-                self.numbers_before = 0;
-                true
-            }
-            State::Window(_) | State::Locked(_) => true,
-            State::Free | State::Hard => false,
         }
+        true
     }
 
     pub(super) fn row(&self, key: LockKey, now: Instant) -> CounterRow {

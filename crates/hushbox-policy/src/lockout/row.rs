@@ -188,3 +188,69 @@ fn crc32(bytes: &[u8]) -> u32 {
     }
     !crc
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys() -> impl Strategy<Value = LockKey> {
+        let person = any::<[u8; 16]>().prop_map(PersonId::from_bytes);
+        let device = any::<[u8; 16]>().prop_map(DeviceId::from_bytes);
+        let trunk = any::<[u8; 16]>().prop_map(TrunkId::from_bytes);
+        prop_oneof![
+            (person.clone(), device.clone())
+                .prop_map(|(person, device)| LockKey::Pair(person, device)),
+            person.clone().prop_map(LockKey::Person),
+            (person, any::<u32>()).prop_map(|(person, uid)| LockKey::Operator(person, uid)),
+            Just(LockKey::Global),
+            device.prop_map(|device| LockKey::Source(SourceId::Device(device))),
+            trunk.prop_map(|trunk| LockKey::Source(SourceId::Trunk(trunk))),
+            any::<IpAddr>().prop_map(|address| LockKey::Source(SourceId::Address(address))),
+        ]
+    }
+
+    fn holds() -> impl Strategy<Value = Hold> {
+        let left = any::<u32>().prop_map(|left| Duration::from_millis(left.into()));
+        prop_oneof![
+            Just(Hold::Free),
+            Just(Hold::Hard),
+            left.clone().prop_map(Hold::Window),
+            left.prop_map(Hold::Locked),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_row_reads_back_as_it_was_written(
+            key in keys(), hold in holds(), failures: u32, locks: u32, numbers: u32,
+        ) {
+            let row = CounterRow { key, failures, locks, numbers, hold };
+            prop_assert_eq!(CounterRow::from_bytes(&row.to_bytes()), Ok(Some(row)));
+        }
+
+        #[test]
+        fn a_damaged_row_is_refused(key in keys(), hold in holds(), at in 0_usize..64, with in 1_u8..) {
+            let row = CounterRow { key, failures: 3, locks: 1, numbers: 2, hold };
+            let mut bytes = row.to_bytes();
+            bytes[at] ^= with;
+            prop_assert_eq!(CounterRow::from_bytes(&bytes), Err(Error::CounterRow));
+        }
+
+        #[test]
+        fn no_bytes_make_reading_panic(bytes in proptest::collection::vec(any::<u8>(), 64)) {
+            let _ = CounterRow::from_bytes(&bytes.try_into().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_slot_that_was_never_written_is_no_row() {
+        assert_eq!(CounterRow::from_bytes(&[0; 64]), Ok(None));
+    }
+
+    #[test]
+    fn the_checksum_is_crc_32() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+}
