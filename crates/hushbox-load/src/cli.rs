@@ -142,9 +142,10 @@ async fn probe_command(arguments: ProbeArguments) -> Result<bool, Error> {
     if arguments.secrets_stdin {
         let mut secrets = read_secrets()?;
         if let Some(doctor) = &mut trial.doctor {
-            doctor.pin = secrets.remove("pin").or_else(|| doctor.pin.take());
+            let person = &mut doctor.person;
+            person.pin = secrets.remove("pin").or_else(|| person.pin.take());
             let password = secrets.remove("password");
-            doctor.device.password = password.or_else(|| doctor.device.password.take());
+            person.device.password = password.or_else(|| person.device.password.take());
         }
     }
     let progress = !arguments.quiet;

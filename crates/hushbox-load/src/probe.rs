@@ -32,8 +32,11 @@ pub async fn run(
     let doctor = doctor.ok_or_else(|| Error::Plan("trial.json has no doctor's mailbox".into()))?;
     let address =
         trial.sip.tls.ok_or_else(|| Error::Plan("the server has no TLS listener".into()))?;
-    let pin =
-        doctor.pin.as_deref().ok_or_else(|| Error::Plan("the doctor's PIN is missing".into()))?;
+    let pin = doctor
+        .person
+        .pin
+        .as_deref()
+        .ok_or_else(|| Error::Plan("the doctor's PIN is missing".into()))?;
     let mut seed = [0; 32];
     fill_random(&mut seed)?;
     let voice: Arc<[i16]> = voice::babble(seed, VOICE_SECS * RATE).into();
@@ -49,10 +52,10 @@ pub async fn run(
 
     let mut retrieval =
         Plan::new(Transport::Tls, address, format!("sip:{}@{}", trial.retrieval, doctor.domain));
-    retrieval.from.clone_from(&doctor.device.username);
+    retrieval.from.clone_from(&doctor.person.device.username);
     retrieval.identity = Identity {
         ca: Some(trial.ca.clone()),
-        certificate: Some((doctor.device.cert.clone(), doctor.device.key.clone())),
+        certificate: Some((doctor.person.device.cert.clone(), doctor.person.device.key.clone())),
         ..Identity::default()
     };
     let script = retrieval_script(&voice, pin)?;
@@ -67,14 +70,14 @@ pub async fn run(
 
 fn depositor(trial: &Trial, doctor: &Doctor) -> Identity {
     let ca = Some(trial.ca.clone());
-    match (&trial.trunk, &doctor.device.password) {
+    match (&trial.trunk, &doctor.person.device.password) {
         (Some(trunk), _) => {
             let certificate = Some((trunk.cert.clone(), trunk.key.clone()));
             Identity { ca, certificate, ..Identity::default() }
         }
         (None, password) => {
             let credentials = password.as_ref().map(|password| Credentials {
-                username: doctor.device.username.clone(),
+                username: doctor.person.device.username.clone(),
                 password: password.clone(),
                 algorithm: Some(Algorithm::Sha256),
             });

@@ -51,9 +51,16 @@ pub struct Doctor {
     pub domain: String,
     /// The mailbox.
     pub mailbox: String,
+    /// Its owner.
+    pub person: Person,
+}
+
+/// A person with a telephone. Not printable: it holds a PIN.
+#[derive(Deserialize, Clone)]
+pub struct Person {
     /// The person's number.
-    pub person: String,
-    /// The person's PIN; may come by stdin instead.
+    pub number: String,
+    /// The PIN; may come by stdin instead.
     pub pin: Option<String>,
     /// The telephone.
     pub device: Device,
@@ -90,15 +97,19 @@ mod tests {
 
     const TEXT: &str = r#"{"sip":{"tls":"127.0.0.1:5061","lab_udp":null,"lab_tcp":null},"ca":"/x/ca.pem",
         "trunk":{"cert":"/x/t.pem","key":"/x/t.key"},"retrieval":"*97","accounts":[],
-        "doctor":{"account":"clinic","domain":"clinic.example","mailbox":"1099","person":"7099","pin":"12345678",
-        "device":{"username":"doctor","password":"pw","realm":"hushbox","cert":"/x/d.pem","key":"/x/d.key"}}}"#;
+        "doctor":{"account":"clinic","domain":"clinic.example","mailbox":"1099",
+        "person":{"number":"7099","pin":"12345678","device":{"username":"doctor","password":"pw",
+        "realm":"hushbox","cert":"/x/d.pem","key":"/x/d.key"}}}}"#;
 
     #[test]
     fn the_file_that_quickstart_writes_is_read() {
         let trial: Trial = serde_json::from_str(TEXT).expect("reads");
         assert_eq!(trial.sip.tls, Some("127.0.0.1:5061".parse().expect("address")));
         let doctor = trial.doctor.expect("doctor");
-        assert_eq!((doctor.mailbox.as_str(), doctor.device.username.as_str()), ("1099", "doctor"));
+        assert_eq!(
+            (doctor.mailbox.as_str(), doctor.person.device.username.as_str()),
+            ("1099", "doctor")
+        );
     }
 
     #[test]
@@ -109,7 +120,7 @@ mod tests {
         let path = folder.join("trial.json");
         std::fs::write(&path, TEXT.replace("\"12345678\"", "12345678")).expect("writes");
         let error = Trial::read(&path).err().expect("an error").to_string();
-        assert!(!error.contains("1234") && error.contains("line 3"), "{error}");
+        assert!(!error.contains("1234") && error.contains("line 4"), "{error}");
         std::fs::remove_dir_all(&folder).expect("removed");
     }
 }
