@@ -4,6 +4,7 @@
 //! caller asks for a person's PIN besides. The peer's uid is in every record.
 
 pub mod client;
+pub mod server;
 pub mod socket;
 
 use std::fmt;

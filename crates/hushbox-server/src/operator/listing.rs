@@ -1,0 +1,146 @@
+//! `mailbox list` and `message list`
+
+use std::collections::BTreeMap;
+
+use hushbox_audit::{AuditError, AuditReply, AuditRequest, EventExtra};
+use hushbox_policy::{Denied, MessageId};
+use hushbox_store::{
+    Directory, Envelope, IndexReply, IndexRequest, KeyReply, KeyRequest, Listing, MailboxKeys, MessageRow,
+};
+use serde_json::{Value, json};
+
+use super::person::Proved;
+use super::{Operator, OperatorError, Replies, numbered, reason, send};
+use crate::control::{InTheNameOf, Reply};
+use crate::decisions;
+
+impl Operator {
+    pub(super) async fn mailbox_list(&self, uid: u32, replies: &Replies) -> Result<(), OperatorError> {
+        let directory = self.services.directory();
+        let _written = self.listing(uid, None, &directory).await?;
+        let mut rows = BTreeMap::new();
+        for mailbox in directory.mailboxes() {
+            let counts = self
+                .services
+                .index(IndexRequest::Counts(mailbox.id), |reply| match reply {
+                    IndexReply::Counts(counts) => Some(counts),
+                    _ => None,
+                })
+                .await?;
+            let account = account_name(&directory, mailbox.account);
+            let row = json!({
+                "account": account, "number": mailbox.number.as_str(), "time_zone": mailbox.time_zone,
+                "new": counts.new, "heard": counts.heard, "quiet": counts.quiet, "deleted": counts.deleted,
+            });
+            rows.insert((account.to_owned(), mailbox.number.clone()), row);
+        }
+        for row in rows.into_values() {
+            send(replies, Reply::Row(row)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn message_list(
+        &self,
+        uid: u32,
+        mailbox: Option<&str>,
+        reveal: Option<&InTheNameOf>,
+        replies: &Replies,
+    ) -> Result<(), OperatorError> {
+        let directory = self.services.directory();
+        let mailbox = match mailbox {
+            Some(text) => {
+                let found = numbered(text, &directory)
+                    .and_then(|(accounts, number)| directory.mailbox_by_number(&number, &accounts))
+                    .map(|mailbox| mailbox.id);
+                Some(found.ok_or_else(|| OperatorError::Unknown(format!("no mailbox {text:?}")))?)
+            }
+            None => None,
+        };
+        let revealed = match reveal {
+            Some(by) => Some((self.prove(by, uid).await?, reason(&by.reason)?)),
+            None => None,
+        };
+        let authorised = self.listing(uid, mailbox, &directory).await?;
+        let rows = self
+            .services
+            .index(IndexRequest::Messages(Listing::authorised(authorised)), |reply| match reply {
+                IndexReply::Messages(rows) => Some(rows),
+                _ => None,
+            })
+            .await?;
+        for row in rows {
+            let mut shown = shown(&row, &directory);
+            if let Some((proved, reason)) = &revealed
+                && let Some(fields) = shown.as_object_mut()
+            {
+                let envelope = self.caller(proved, reason, &row, &directory).await?;
+                let number = envelope.as_ref().and_then(|envelope| envelope.caller_number.as_ref());
+                let name = envelope.as_ref().and_then(|envelope| envelope.caller_name.as_ref());
+                fields.insert("caller_number".to_owned(), number.map(|number| number.expose()).into());
+                fields.insert("caller_name".to_owned(), name.map(|name| name.expose()).into());
+            }
+            send(replies, Reply::Row(shown)).await?;
+        }
+        Ok(())
+    }
+
+    /// Who left this message; nothing where this person has no grant.
+    async fn caller(
+        &self,
+        proved: &Proved,
+        reason: &hushbox_policy::Reason,
+        row: &MessageRow,
+        directory: &Directory,
+    ) -> Result<Option<Envelope>, OperatorError> {
+        let permit = match decisions::reveal(proved.0, reason, row, directory, self.services.clock.now()) {
+            Ok(permit) => permit,
+            Err(Denied::NoGrant | Denied::OtherAccount) => return Ok(None),
+            Err(denied) => return Err(denied.into()),
+        };
+        let AuditReply::Reveal(authorised) =
+            self.services.audit.write(AuditRequest::Reveal(permit), EventExtra::default()).await?
+        else {
+            return Err(AuditError::Unavailable.into());
+        };
+        let opening = self.services.opening.as_ref().ok_or(OperatorError::RecordOnly)?;
+        let keys = MailboxKeys::in_directory(directory, row.mailbox)
+            .ok_or_else(|| OperatorError::Unknown("the message's mailbox is gone".to_owned()))?;
+        match opening.keys.run(KeyRequest::Reveal { authorised, keys }).await? {
+            KeyReply::Reveal(reveal) => Ok(Some(reveal.open(row)?)),
+            _ => Err(OperatorError::RecordOnly),
+        }
+    }
+
+    /// The row of a message that was named by its id.
+    pub(super) async fn row_of(&self, id: &str) -> Result<MessageRow, OperatorError> {
+        let unknown = || OperatorError::Unknown(format!("no message {id:?}"));
+        let message: MessageId = id.parse().map_err(|_| unknown())?;
+        let row = self
+            .services
+            .index(IndexRequest::Message(message), |reply| match reply {
+                IndexReply::Message(row) => Some(row),
+                _ => None,
+            })
+            .await?;
+        row.map(|row| *row).ok_or_else(unknown)
+    }
+}
+
+/// A row as it stands unsealed in the index.
+fn shown(row: &MessageRow, directory: &Directory) -> Value {
+    let mailbox = directory.mailbox(row.mailbox).map_or("", |mailbox| mailbox.number.as_str());
+    json!({
+        "id": row.id.to_string(),
+        "account": account_name(directory, row.account),
+        "mailbox": mailbox,
+        "received": row.received_at.to_string(),
+        "seconds": (row.duration().as_secs_f64() * 1000.0).round() / 1000.0,
+        "state": row.state.as_str(),
+        "truncated": row.truncated,
+    })
+}
+
+fn account_name(directory: &Directory, account: hushbox_policy::AccountId) -> &str {
+    directory.account(account).map_or("", |account| account.name.as_str())
+}

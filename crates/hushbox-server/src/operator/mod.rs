@@ -1,0 +1,134 @@
+//! Commands over the control socket, as the server does them.
+//!
+//! A listing is one audit record with the caller's uid. Showing a caller and exporting a message need a person: their
+//! PIN, compared under the same lock-out as at a telephone, and one record a message.
+
+mod export;
+mod listing;
+mod person;
+
+use std::sync::Arc;
+
+use hushbox_audit::{AuditError, AuditReply, AuditRequest, EventExtra};
+use hushbox_policy::{Denied, ListMailbox, MailboxId, Number, Reason};
+use hushbox_store::{Directory, IndexError, IntegrityError, KeyError, ObjectsError};
+use tokio::sync::mpsc;
+
+use crate::control::{Reply, Request};
+use crate::decisions;
+use crate::services::Services;
+use crate::trial::Sip;
+
+/// Why a command was not done, as the person who typed it reads it.
+#[derive(Debug, thiserror::Error)]
+pub enum OperatorError {
+    /// Nothing was done, because it could not be written down.
+    #[error("the audit log cannot be written: nothing was done")]
+    Audit(#[from] AuditError),
+    /// The index failed.
+    #[error("{0}")]
+    Index(#[from] IndexError),
+    /// The objects failed.
+    #[error("{0}")]
+    Objects(#[from] ObjectsError),
+    /// A key failed.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// The message is not what was recorded.
+    #[error("the message is not what was recorded, and nothing of it was given out: {0}")]
+    Integrity(#[from] IntegrityError),
+    /// Policy says no.
+    #[error("refused: {0} (rule {rule})", rule = .0.rule())]
+    Denied(#[from] Denied),
+    /// Number or PIN wrong: which is not said.
+    #[error("that number or PIN was not right")]
+    WrongLogin,
+    /// Too many wrong tries.
+    #[error("too many wrong tries: try again later")]
+    Locked,
+    /// Too many log-ins at once.
+    #[error("too many log-ins at once: try again")]
+    Busy,
+    /// The server has no root key.
+    #[error("this server only records: messages can't be opened now")]
+    RecordOnly,
+    /// What was typed names nothing.
+    #[error("{0}")]
+    Unknown(String),
+    /// Whoever asked has gone.
+    #[error("the command went away")]
+    Gone,
+}
+
+/// What commands are done with.
+#[derive(Clone, Debug)]
+pub struct Operator {
+    services: Arc<Services>,
+    status: Status,
+}
+
+/// What `status` answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    /// The addresses that were bound.
+    pub sip: Sip,
+    /// Whether messages cannot be opened.
+    pub record_only: bool,
+}
+
+/// Where replies go; the end of the answer is the control task's to say.
+pub type Replies = mpsc::Sender<Reply>;
+
+impl Operator {
+    /// Over these services.
+    pub fn new(services: Arc<Services>, status: Status) -> Self {
+        Self { services, status }
+    }
+
+    /// Does one command for the user `uid`.
+    pub async fn run(&self, request: Request, uid: u32, replies: &Replies) -> Result<(), OperatorError> {
+        match request {
+            Request::Status => {
+                let Status { sip, record_only } = self.status;
+                let version = env!("CARGO_PKG_VERSION");
+                send(replies, Reply::Row(serde_json::json!({ "version": version, "sip": sip, "record_only": record_only })))
+                    .await
+            }
+            Request::MailboxList => self.mailbox_list(uid, replies).await,
+            Request::MessageList { mailbox, reveal } => {
+                self.message_list(uid, mailbox.as_deref(), reveal.as_ref(), replies).await
+            }
+            Request::MessageExport { id, by } => self.message_export(uid, &id, &by, replies).await,
+        }
+    }
+
+    /// Writes a listing down, and says that it may be done.
+    async fn listing(
+        &self,
+        uid: u32,
+        mailbox: Option<MailboxId>,
+        directory: &Directory,
+    ) -> Result<hushbox_audit::Authorised<ListMailbox>, OperatorError> {
+        let permit = decisions::list(uid, mailbox, directory, self.services.clock.now())?;
+        match self.services.audit.write(AuditRequest::ListMailbox(permit), EventExtra::default()).await? {
+            AuditReply::ListMailbox(authorised) => Ok(authorised),
+            _ => Err(AuditError::Unavailable.into()),
+        }
+    }
+}
+
+async fn send(replies: &Replies, reply: Reply) -> Result<(), OperatorError> {
+    replies.send(reply).await.map_err(|_| OperatorError::Gone)
+}
+
+/// NUMBER or ACCOUNT/NUMBER; the accounts that are meant, and the number.
+fn numbered(text: &str, directory: &Directory) -> Option<(Vec<hushbox_policy::AccountId>, Number)> {
+    match text.split_once('/') {
+        Some((account, number)) => Some((vec![directory.account_by_name(account)?.id], Number::new(number).ok()?)),
+        None => Some((directory.accounts().map(|account| account.id).collect(), Number::new(text).ok()?)),
+    }
+}
+
+fn reason(text: &str) -> Result<Reason, OperatorError> {
+    Reason::new(text).map_err(|error| OperatorError::Unknown(format!("--reason: {error}")))
+}
