@@ -5,8 +5,8 @@
 
 use hushbox_policy::retention::RetentionRule;
 use hushbox_policy::{
-    Actor, Denied, Destroy, Export, Facts, ListMailbox, MailboxId, MessageRef, Now, Permit, PersonId, Reason, Request,
-    Reveal, Surface, authorise,
+    Actor, Denied, Destroy, Export, Facts, ListMailbox, MailboxId, MessageRef, Now, Permit,
+    PersonId, Reason, Request, Reveal, Surface, authorise,
 };
 use hushbox_store::{Directory, MessageRow};
 
@@ -30,7 +30,12 @@ impl PinCompared {
 }
 
 /// A listing by a command without `--as`.
-pub fn list(uid: u32, mailbox: Option<MailboxId>, directory: &Directory, now: Now) -> Result<Permit<ListMailbox>, Denied> {
+pub fn list(
+    uid: u32,
+    mailbox: Option<MailboxId>,
+    directory: &Directory,
+    now: Now,
+) -> Result<Permit<ListMailbox>, Denied> {
     let request = Request::<ListMailbox>::new(Actor::Operator { uid }, mailbox).uid(uid);
     let facts = about(Surface::Operator, mailbox, directory, now);
     authorise(&request, &facts)
@@ -44,7 +49,9 @@ pub fn reveal(
     directory: &Directory,
     now: Now,
 ) -> Result<Permit<Reveal>, Denied> {
-    let request = Request::<Reveal>::new(Actor::Person(by.person), row.message_ref()).uid(by.uid).reason(reason.clone());
+    let request = Request::<Reveal>::new(Actor::Person(by.person), row.message_ref())
+        .uid(by.uid)
+        .reason(reason.clone());
     authorise(&request, &in_the_name_of(by, row, directory, now))
 }
 
@@ -56,12 +63,19 @@ pub fn export(
     directory: &Directory,
     now: Now,
 ) -> Result<Permit<Export>, Denied> {
-    let request = Request::<Export>::new(Actor::Person(by.person), row.message_ref()).uid(by.uid).reason(reason.clone());
+    let request = Request::<Export>::new(Actor::Person(by.person), row.message_ref())
+        .uid(by.uid)
+        .reason(reason.clone());
     authorise(&request, &in_the_name_of(by, row, directory, now))
 }
 
 /// Destroying a message whose time under a rule is over.
-pub fn destroy(rule: RetentionRule, row: &MessageRow, directory: &Directory, now: Now) -> Result<Permit<Destroy>, Denied> {
+pub fn destroy(
+    rule: RetentionRule,
+    row: &MessageRow,
+    directory: &Directory,
+    now: Now,
+) -> Result<Permit<Destroy>, Denied> {
     let object: MessageRef = row.message_ref();
     let request = Request::<Destroy>::new(rule.actor(), object);
     let facts = about(Surface::Service, Some(row.mailbox), directory, now).message(row.facts());
@@ -80,7 +94,10 @@ fn about(surface: Surface, mailbox: Option<MailboxId>, directory: &Directory, no
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this crate's one module that makes facts; the PIN was compared")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this crate's one module that makes facts; the PIN was compared"
+)]
 fn in_the_name_of(by: PinCompared, row: &MessageRow, directory: &Directory, now: Now) -> Facts {
     let facts = about(Surface::Operator, Some(row.mailbox), directory, now)
         .message(row.facts())

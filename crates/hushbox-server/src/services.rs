@@ -5,9 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use hushbox_policy::NodeId;
 use hushbox_store::signing::NodeKey;
-use hushbox_store::{
-    Directory, Index, IndexError, IndexReply, IndexRequest, KeyProvider, Objects,
-};
+use hushbox_store::{Directory, Index, IndexError, IndexReply, IndexRequest, KeyProvider, Objects};
 
 use crate::audit_task::Audit;
 use crate::clock::Clock;
@@ -74,7 +72,8 @@ pub struct Parts {
 impl Services {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { clock, audit, index, objects, locks, opening, node, node_key, directory } = parts;
+        let Parts { clock, audit, index, objects, locks, opening, node, node_key, directory } =
+            parts;
         let directory = RwLock::new(directory);
         Self { clock, audit, index, objects, locks, opening, node, node_key, directory }
     }
@@ -91,6 +90,8 @@ impl Services {
         read: impl FnOnce(IndexReply) -> Option<T>,
     ) -> Result<T, IndexError> {
         let reply = self.index.run(request).await?;
-        read(reply).ok_or_else(|| IndexError::Unavailable("it answered something else than it was asked".to_owned()))
+        read(reply).ok_or_else(|| {
+            IndexError::Unavailable("it answered something else than it was asked".to_owned())
+        })
     }
 }

@@ -60,7 +60,11 @@ async fn connection(stream: UnixStream, operator: &Operator) -> std::io::Result<
             Ok(request) => request,
             // Not the text of the error: it may quote a PIN.
             Err(_) => {
-                write_line(&mut write, &Reply::Refused("this server does not know that request".to_owned())).await?;
+                write_line(
+                    &mut write,
+                    &Reply::Refused("this server does not know that request".to_owned()),
+                )
+                .await?;
                 return Ok(());
             }
         };
@@ -74,13 +78,15 @@ async fn answer(
     operator: &Operator,
     write: &mut (impl AsyncWriteExt + Unpin),
 ) -> std::io::Result<()> {
-    let (replies, mut queue) = mpsc::channel(REPLIES_QUEUE);
+    let (replies, queue) = mpsc::channel(REPLIES_QUEUE);
     let doing = async move {
         let done = operator.run(request, uid, &replies).await;
         drop(replies);
         done
     };
     let writing = async {
+        // Moved in: when writing fails the queue closes, and what was being done ends.
+        let mut queue = queue;
         while let Some(reply) = queue.recv().await {
             timeout(limits::WRITE_MAX, write_line(write, &reply)).await??;
         }
@@ -94,7 +100,10 @@ async fn answer(
     }
 }
 
-async fn write_line(write: &mut (impl AsyncWriteExt + Unpin), reply: &Reply) -> std::io::Result<()> {
+async fn write_line(
+    write: &mut (impl AsyncWriteExt + Unpin),
+    reply: &Reply,
+) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
     write.write_all(&line).await?;

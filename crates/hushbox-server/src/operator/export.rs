@@ -25,7 +25,8 @@ impl Operator {
         let proved = self.prove(by, uid).await?;
         let row = self.row_of(id).await?;
         let directory = self.services.directory();
-        let permit = decisions::export(proved.0, &reason, &row, &directory, self.services.clock.now())?;
+        let permit =
+            decisions::export(proved.0, &reason, &row, &directory, self.services.clock.now())?;
         let AuditReply::Export(authorised) =
             self.services.audit.write(AuditRequest::Export(permit), EventExtra::default()).await?
         else {
@@ -34,7 +35,9 @@ impl Operator {
         let opening = self.services.opening.as_ref().ok_or(OperatorError::RecordOnly)?;
         let keys = MailboxKeys::in_directory(&directory, row.mailbox)
             .ok_or_else(|| OperatorError::Unknown("the message's mailbox is gone".to_owned()))?;
-        let KeyReply::Export(export) = opening.keys.run(KeyRequest::Export { authorised, keys }).await? else {
+        let KeyReply::Export(export) =
+            opening.keys.run(KeyRequest::Export { authorised, keys }).await?
+        else {
             return Err(OperatorError::RecordOnly);
         };
         let audited = self.services.audit.about(row.id).map(|audited| audited.manifest);
@@ -54,7 +57,9 @@ impl Operator {
             }
             match frames {
                 Some(frames) => {
-                    decoder.push(&frames).map_err(|error| OperatorError::Unknown(error.to_string()))?;
+                    decoder
+                        .push(&frames)
+                        .map_err(|error| OperatorError::Unknown(error.to_string()))?;
                     send_samples(&mut decoder, replies).await?;
                 }
                 None => {
@@ -62,7 +67,11 @@ impl Operator {
                     let key = player.object_key().clone();
                     match self.services.objects.run(ObjectsRequest::Get { key, range }).await? {
                         ObjectsReply::Bytes(bytes) => player.push(&bytes)?,
-                        _ => return Err(OperatorError::Unknown("the object store answered something else".to_owned())),
+                        _ => {
+                            return Err(OperatorError::Unknown(
+                                "the object store answered something else".to_owned(),
+                            ));
+                        }
                     }
                 }
             }

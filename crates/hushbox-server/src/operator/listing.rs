@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use hushbox_audit::{AuditError, AuditReply, AuditRequest, EventExtra};
 use hushbox_policy::{Denied, MessageId};
 use hushbox_store::{
-    Directory, Envelope, IndexReply, IndexRequest, KeyReply, KeyRequest, Listing, MailboxKeys, MessageRow,
+    Directory, Envelope, IndexReply, IndexRequest, KeyReply, KeyRequest, Listing, MailboxKeys,
+    MessageRow,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +16,11 @@ use crate::control::{InTheNameOf, Reply};
 use crate::decisions;
 
 impl Operator {
-    pub(super) async fn mailbox_list(&self, uid: u32, replies: &Replies) -> Result<(), OperatorError> {
+    pub(super) async fn mailbox_list(
+        &self,
+        uid: u32,
+        replies: &Replies,
+    ) -> Result<(), OperatorError> {
         let directory = self.services.directory();
         let _written = self.listing(uid, None, &directory).await?;
         let mut rows = BTreeMap::new();
@@ -77,7 +82,10 @@ impl Operator {
                 let envelope = self.caller(proved, reason, &row, &directory).await?;
                 let number = envelope.as_ref().and_then(|envelope| envelope.caller_number.as_ref());
                 let name = envelope.as_ref().and_then(|envelope| envelope.caller_name.as_ref());
-                fields.insert("caller_number".to_owned(), number.map(|number| number.expose()).into());
+                fields.insert(
+                    "caller_number".to_owned(),
+                    number.map(|number| number.expose()).into(),
+                );
                 fields.insert("caller_name".to_owned(), name.map(|name| name.expose()).into());
             }
             send(replies, Reply::Row(shown)).await?;
@@ -93,11 +101,12 @@ impl Operator {
         row: &MessageRow,
         directory: &Directory,
     ) -> Result<Option<Envelope>, OperatorError> {
-        let permit = match decisions::reveal(proved.0, reason, row, directory, self.services.clock.now()) {
-            Ok(permit) => permit,
-            Err(Denied::NoGrant | Denied::OtherAccount) => return Ok(None),
-            Err(denied) => return Err(denied.into()),
-        };
+        let permit =
+            match decisions::reveal(proved.0, reason, row, directory, self.services.clock.now()) {
+                Ok(permit) => permit,
+                Err(Denied::NoGrant | Denied::OtherAccount) => return Ok(None),
+                Err(denied) => return Err(denied.into()),
+            };
         let AuditReply::Reveal(authorised) =
             self.services.audit.write(AuditRequest::Reveal(permit), EventExtra::default()).await?
         else {

@@ -86,7 +86,12 @@ impl Operator {
     }
 
     /// Does one command for the user `uid`.
-    pub async fn run(&self, request: Request, uid: u32, replies: &Replies) -> Result<(), OperatorError> {
+    pub async fn run(
+        &self,
+        request: Request,
+        uid: u32,
+        replies: &Replies,
+    ) -> Result<(), OperatorError> {
         match request {
             Request::Status => {
                 let Status { sip, record_only } = self.status;
@@ -110,7 +115,12 @@ impl Operator {
         directory: &Directory,
     ) -> Result<hushbox_audit::Authorised<ListMailbox>, OperatorError> {
         let permit = decisions::list(uid, mailbox, directory, self.services.clock.now())?;
-        match self.services.audit.write(AuditRequest::ListMailbox(permit), EventExtra::default()).await? {
+        match self
+            .services
+            .audit
+            .write(AuditRequest::ListMailbox(permit), EventExtra::default())
+            .await?
+        {
             AuditReply::ListMailbox(authorised) => Ok(authorised),
             _ => Err(AuditError::Unavailable.into()),
         }
@@ -124,8 +134,13 @@ async fn send(replies: &Replies, reply: Reply) -> Result<(), OperatorError> {
 /// NUMBER or ACCOUNT/NUMBER; the accounts that are meant, and the number.
 fn numbered(text: &str, directory: &Directory) -> Option<(Vec<hushbox_policy::AccountId>, Number)> {
     match text.split_once('/') {
-        Some((account, number)) => Some((vec![directory.account_by_name(account)?.id], Number::new(number).ok()?)),
-        None => Some((directory.accounts().map(|account| account.id).collect(), Number::new(text).ok()?)),
+        Some((account, number)) => {
+            Some((vec![directory.account_by_name(account)?.id], Number::new(number).ok()?))
+        }
+        None => Some((
+            directory.accounts().map(|account| account.id).collect(),
+            Number::new(text).ok()?,
+        )),
     }
 }
 

@@ -23,31 +23,45 @@ impl Operator {
             .and_then(|(accounts, number)| directory.person_by_number(&number, &accounts))
             .filter(|person| !person.disabled);
         // A PIN that cannot be one is compared like any other, so that it counts like any other.
-        let pin = Pin::new(by.pin.expose()).or_else(|_| Pin::new("0")).map_err(|_| OperatorError::WrongLogin)?;
+        let pin = Pin::new(by.pin.expose())
+            .or_else(|_| Pin::new("0"))
+            .map_err(|_| OperatorError::WrongLogin)?;
         let fits = Pin::new(by.pin.expose()).is_ok();
         let attempt = Try::operator(person.map(|person| person.id), uid);
         let (sender, tried) = oneshot::channel();
-        self.services.locks.count(attempt, Box::new(move |tried| {
-            let _gone = sender.send(tried);
-        }));
+        self.services.locks.count(
+            attempt,
+            Box::new(move |tried| {
+                let _gone = sender.send(tried);
+            }),
+        );
         match tried.await.unwrap_or(Tried::Unavailable) {
             Tried::Counted => {}
             Tried::Locked(_) => {
-                self.note(EventName::AuthLock, person.map(|person| person.id), uid, Outcome::Refused);
+                self.note(
+                    EventName::AuthLock,
+                    person.map(|person| person.id),
+                    uid,
+                    Outcome::Refused,
+                );
                 return Err(OperatorError::Locked);
             }
             Tried::Unavailable => return Err(OperatorError::Busy),
         }
-        let verifier = person.map_or_else(|| PinVerifier::decoy(random::bytes()), |person| person.verifier.clone());
+        let verifier = person
+            .map_or_else(|| PinVerifier::decoy(random::bytes()), |person| person.verifier.clone());
         let (sender, compared) = oneshot::channel();
         let done = Box::new(move |right| {
             let _gone = sender.send(right);
         });
         if opening.pins.submit(Comparison { pin, verifier, bound: false, done }).is_err() {
             let (sender, taken_back) = oneshot::channel();
-            self.services.locks.success(attempt, Box::new(move |()| {
-                let _gone = sender.send(());
-            }));
+            self.services.locks.success(
+                attempt,
+                Box::new(move |()| {
+                    let _gone = sender.send(());
+                }),
+            );
             let _done = taken_back.await;
             return Err(OperatorError::Busy);
         }
@@ -59,13 +73,24 @@ impl Operator {
                 Ok(Proved(PinCompared::equal(person.id, uid)))
             }
             None => {
-                self.note(EventName::AuthFail, person.map(|person| person.id), uid, Outcome::Refused);
+                self.note(
+                    EventName::AuthFail,
+                    person.map(|person| person.id),
+                    uid,
+                    Outcome::Refused,
+                );
                 Err(OperatorError::WrongLogin)
             }
         }
     }
 
-    fn note(&self, name: EventName, person: Option<hushbox_policy::PersonId>, uid: u32, outcome: Outcome) {
+    fn note(
+        &self,
+        name: EventName,
+        person: Option<hushbox_policy::PersonId>,
+        uid: u32,
+        outcome: Outcome,
+    ) {
         let mut event = Event::new(name, person.map_or(Who::Operator { uid }, Who::Person));
         event.uid = Some(uid);
         event.outcome = outcome;
