@@ -13,6 +13,7 @@ pub mod auth;
 mod endpoint;
 mod error;
 mod event;
+mod framing;
 
 mod invite;
 pub mod limits;
@@ -25,9 +26,11 @@ pub use auth::{Algorithm, Authenticator, Authorization, Challenge, Verdict};
 pub use endpoint::{Config, Endpoint, Input, Output};
 pub use error::ParseError;
 pub use event::{Event, Failure, RequestId, Session};
+pub use framing::{Framed, Framer};
 
 pub use invite::{CallIdHash, Headers, Invite, InviteBody, OwnedUri};
 pub use limits::Limits;
+pub use message::Message;
 
 pub use rejection::{Reason, ReasonProtocol, Rejection};
 pub use transport::{ConnectionId, Flow, HostPort, Listener, Transport};
