@@ -10,6 +10,7 @@
 
 pub mod auth;
 
+mod dialog;
 mod endpoint;
 mod error;
 mod event;
@@ -19,11 +20,12 @@ mod invite;
 pub mod limits;
 pub mod message;
 mod rejection;
+mod transaction;
 
 mod transport;
 
 pub use auth::{Algorithm, Authenticator, Authorization, Challenge, Verdict};
-pub use endpoint::{Config, Endpoint, Input, Output};
+pub use endpoint::{Config, Endpoint, Input, Load, Output};
 pub use error::ParseError;
 pub use event::{Event, Failure, RequestId, Session};
 pub use framing::{Framed, Framer};

@@ -1,12 +1,29 @@
-//! The user agent server.
+//! The user agent server: one object, bytes and time in, bytes and events out.
+
+mod connections;
+mod in_dialog;
+mod invite;
+mod receive;
+mod respond;
+mod session;
+mod timeouts;
+mod timers;
 
 use crate::auth::Challenge;
 use crate::event::{Event, RequestId, Session};
 use crate::limits::Limits;
 use crate::rejection::{Reason, Rejection};
-use crate::transport::{ConnectionId, Flow, Listener};
+use crate::transaction::{InviteServer, Key, Keys, NonInviteClient, NonInviteServer};
+use crate::transport::{ConnectionId, Flow, HostPort, Listener};
 use bytes::Bytes;
+use connections::Connection;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore, SeedableRng};
+use session::{Call, Phase};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Instant;
+use timers::Timers;
 
 /// How an endpoint presents itself and how much it takes on.
 #[derive(Clone, Debug)]
@@ -55,7 +72,8 @@ pub enum Output {
         /// A whole message.
         bytes: Bytes,
     },
-    /// Close this stream: what comes on it can no longer be framed, or is too slow.
+    /// Send what was given for this stream, then close it: what comes on it can no longer be
+    /// framed, or is too slow. `Input::StreamClosed` must follow, as for every stream.
     Disconnect {
         /// Which stream.
         flow: Flow,
@@ -66,45 +84,189 @@ pub enum Output {
     Timeout(Option<Instant>),
 }
 
+/// How much an endpoint holds. All zero when nothing is going on and timers have run out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Calls, answered or not.
+    pub sessions: usize,
+    /// Transactions, of all kinds.
+    pub transactions: usize,
+    /// Stream connections.
+    pub connections: usize,
+    /// Everything else that is kept.
+    pub others: usize,
+}
+
 /// A SIP user agent server: transactions, dialogs and the order of checks.
-pub struct Endpoint {}
+pub struct Endpoint {
+    config: Config,
+    keys: Keys,
+    rng: ChaCha20Rng,
+    next_id: u64,
+    outputs: VecDeque<Output>,
+    timers: Timers,
+    invite_servers: BTreeMap<Key, InviteServer>,
+    non_invite_servers: BTreeMap<Key, NonInviteServer>,
+    clients: BTreeMap<Key, (NonInviteClient, Session)>,
+    /// Requests that must not come again by another path, and which transaction each is.
+    merges: BTreeMap<Key, Key>,
+    merge_of: BTreeMap<Key, Key>,
+    calls: BTreeMap<Session, Call>,
+    dialogs: BTreeMap<Key, Session>,
+    by_transaction: BTreeMap<Key, Session>,
+    by_connection: BTreeSet<(ConnectionId, Session)>,
+    changes: BTreeMap<RequestId, Session>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    identities: BTreeMap<ConnectionId, u64>,
+    /// Answers to malformed messages since a time.
+    error_replies: Option<(Instant, u32)>,
+}
 
 impl Endpoint {
     /// An endpoint. Tags, branches and keys of its tables come from the seed, which must be fresh
     /// and secret.
-    pub fn new(_config: Config, _seed: [u8; 32]) -> Self {
-        Endpoint {}
+    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mut secret = [0; 32];
+        rng.fill_bytes(&mut secret);
+        Endpoint {
+            config,
+            keys: Keys::new(&secret),
+            rng,
+            next_id: 0,
+            outputs: VecDeque::new(),
+            timers: Timers::default(),
+            invite_servers: BTreeMap::new(),
+            non_invite_servers: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            merges: BTreeMap::new(),
+            merge_of: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            dialogs: BTreeMap::new(),
+            by_transaction: BTreeMap::new(),
+            by_connection: BTreeSet::new(),
+            changes: BTreeMap::new(),
+            connections: BTreeMap::new(),
+            identities: BTreeMap::new(),
+            error_replies: None,
+        }
     }
 
     /// Takes an input. Drain [`Endpoint::poll_output`] afterwards.
-    pub fn handle_input(&mut self, _now: Instant, _input: Input<'_>) {}
+    pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
+        self.fire_timers(now);
+        match input {
+            Input::Datagram { flow, bytes } => self.handle_message(now, flow, bytes),
+            Input::StreamData { flow, bytes } => self.handle_stream(now, flow, bytes),
+            Input::StreamClosed { flow } => self.handle_closed(now, flow),
+            Input::Timeout => {}
+        }
+    }
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Output {
-        Output::Timeout(None)
+        self.outputs.pop_front().unwrap_or_else(|| Output::Timeout(self.timers.next()))
     }
 
     /// Says whose connection this is (a client certificate, say), by any number that stands for
     /// that identity: requests inside a dialog then count from another connection of the same
     /// identity too, and a dialog outlives its connection.
-    pub fn identify(&mut self, _connection: ConnectionId, _identity: u64) {}
+    pub fn identify(&mut self, connection: ConnectionId, identity: u64) {
+        self.identities.insert(connection, identity);
+    }
 
     /// Answers a call with 200 and this SDP, which is an offer where the INVITE had none.
-    pub fn answer(&mut self, _now: Instant, _session: Session, _sdp: Bytes) {}
+    pub fn answer(&mut self, now: Instant, session: Session, sdp: Bytes) {
+        self.fire_timers(now);
+        self.answer_first(now, session, &sdp);
+    }
 
-    /// Refuses a call.
-    pub fn reject(&mut self, _now: Instant, _session: Session, _rejection: Rejection) {}
+    /// Refuses a call. A status that is no refusal becomes 500.
+    pub fn reject(&mut self, now: Instant, session: Session, rejection: Rejection) {
+        self.fire_timers(now);
+        self.reject_first(now, session, &rejection);
+    }
 
     /// Refuses a call with 401 and these challenges.
-    pub fn challenge(&mut self, _now: Instant, _session: Session, _challenges: Vec<Challenge>) {}
+    pub fn challenge(&mut self, now: Instant, session: Session, challenges: Vec<Challenge>) {
+        self.fire_timers(now);
+        self.challenge_first(now, session, &challenges);
+    }
 
     /// Answers a re-INVITE with 200 and this SDP.
-    pub fn answer_reinvite(&mut self, _now: Instant, _request: RequestId, _sdp: Bytes) {}
+    pub fn answer_reinvite(&mut self, now: Instant, request: RequestId, sdp: Bytes) {
+        self.fire_timers(now);
+        self.answer_change(now, request, &sdp);
+    }
 
     /// Refuses a re-INVITE; the session stays as it was.
-    pub fn reject_reinvite(&mut self, _now: Instant, _request: RequestId, _rejection: Rejection) {}
+    pub fn reject_reinvite(&mut self, now: Instant, request: RequestId, rejection: Rejection) {
+        self.fire_timers(now);
+        self.reject_change(now, request, &rejection);
+    }
 
     /// Ends a call: BYE, after the ACK where that is still to come (RFC 3261 §15). A call that was
     /// not answered yet is refused with 480.
-    pub fn hang_up(&mut self, _now: Instant, _session: Session, _reason: Reason) {}
+    pub fn hang_up(&mut self, now: Instant, session: Session, reason: Reason) {
+        self.fire_timers(now);
+        let Some(call) = self.calls.get_mut(&session) else { return };
+        let waits = call.awaits_first_ack();
+        match &mut call.phase {
+            Phase::Ringing { .. } => self.reject_first(now, session, &Rejection::new(480)),
+            Phase::Answered { hang_up } if waits => *hang_up = Some(reason),
+            Phase::Answered { .. } => self.send_bye(now, session, &reason),
+            Phase::Ending => {}
+        }
+    }
+
+    /// How much is held.
+    pub fn load(&self) -> Load {
+        let servers = self.invite_servers.len() + self.non_invite_servers.len();
+        Load {
+            sessions: self.calls.len(),
+            transactions: servers + self.clients.len(),
+            connections: self.connections.len(),
+            others: self.merges.len()
+                + self.merge_of.len()
+                + self.dialogs.len()
+                + self.by_transaction.len()
+                + self.by_connection.len()
+                + self.changes.len()
+                + self.identities.len(),
+        }
+    }
+
+    /// Sends, unless there is nothing left to send on.
+    fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        let is_open = flow.connection.is_none_or(|c| self.connections.contains_key(&c));
+        if is_open {
+            self.outputs.push_back(Output::Transmit { flow, bytes });
+        }
+    }
+
+    /// How peers of a flow's listener reach us.
+    fn advertised(&self, flow: Flow) -> HostPort {
+        let same_transport =
+            || self.config.listeners.iter().filter(|l| l.transport == flow.transport);
+        same_transport()
+            .find(|l| l.local == flow.local)
+            .or_else(|| same_transport().next())
+            .map_or_else(|| HostPort::from(flow.local), |l| l.advertised.clone())
+    }
+
+    /// Our Contact (RFC 3261 §12.1.1).
+    fn contact(&self, flow: Flow, is_secure: bool) -> String {
+        let advertised = self.advertised(flow);
+        if is_secure {
+            return format!("<sips:voicemail@{advertised}>");
+        }
+        let transport = flow.transport.uri_name();
+        format!("<sip:voicemail@{advertised};transport={transport}>")
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("load", &self.load()).finish_non_exhaustive()
+    }
 }

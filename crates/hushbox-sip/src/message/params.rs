@@ -71,11 +71,6 @@ impl<'a> Params<'a> {
     pub(crate) fn count(&self, name: &str) -> usize {
         self.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).count()
     }
-
-    /// The parameters as they were written.
-    pub(crate) fn text(&self) -> &'a [u8] {
-        self.0
-    }
 }
 
 /// Parameters of a URI: no white space, no quotes, escapes allowed.

@@ -136,20 +136,16 @@ impl<'a> Core<'a> {
             Name::CallId => self.call_id = Some(call_id(value).ok_or(broken)?),
             Name::CSeq => self.cseq = Some(cseq(value).ok_or(broken)?),
             Name::Contact => self.take_contacts(value).ok_or(broken)?,
-            Name::Route | Name::RecordRoute => {
-                if addresses(value).any(|a| a.is_none()) {
-                    return Err(broken);
-                }
+            Name::Route | Name::RecordRoute if addresses(value).any(|a| a.is_none()) => {
+                return Err(broken);
             }
             Name::ContentLength => {
                 let length = lex::number(value, u64::from(u32::MAX)).ok_or(broken)?;
                 self.content_length = Some(usize::try_from(length).map_err(|_| broken)?);
             }
-            Name::MaxForwards => {
-                // RFC 4475 §3.1.2.4: over 255 may count as absent; a UAS does not care (zeromf).
-                if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-                    return Err(broken);
-                }
+            // RFC 4475 §3.1.2.4: over 255 may count as absent; a UAS does not care (zeromf).
+            Name::MaxForwards if value.is_empty() || !value.iter().all(u8::is_ascii_digit) => {
+                return Err(broken);
             }
             Name::ContentType => {
                 super::content::ContentType::parse(value).ok_or(broken)?;

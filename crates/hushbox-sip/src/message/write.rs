@@ -21,6 +21,20 @@ impl Writer {
         writer
     }
 
+    /// Lines that become part of several messages.
+    pub(crate) fn fragment() -> Self {
+        Writer { out: Vec::with_capacity(512) }
+    }
+
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Lines of a fragment.
+    pub(crate) fn lines(&mut self, fragment: &[u8]) {
+        self.out.extend_from_slice(fragment);
+    }
+
     pub(crate) fn request(method: &str, uri: &[u8]) -> Self {
         let mut writer = Writer { out: Vec::with_capacity(1024) };
         writer.text(format_args!("{method} "));

@@ -1,0 +1,115 @@
+//! Dialogs, from the side that was called (RFC 3261 §12).
+
+use crate::limits;
+use crate::message::Message;
+use crate::message::address::Address;
+use crate::message::lex;
+use crate::message::uri::Scheme;
+use crate::message::write::Writer;
+use std::fmt;
+
+/// What both ends know of each other. Lives as long as its session.
+pub(crate) struct Dialog {
+    call_id: Vec<u8>,
+    /// Our address with our tag: From of what we send.
+    local: Vec<u8>,
+    /// The peer's address with its tag: To of what we send.
+    remote: Vec<u8>,
+    remote_target: Vec<u8>,
+    route_set: Vec<Route>,
+    local_cseq: u32,
+    remote_cseq: u32,
+    is_secure: bool,
+}
+
+struct Route {
+    /// The Record-Route value.
+    text: Vec<u8>,
+    /// Its URI.
+    uri: Vec<u8>,
+    /// Whether that is a loose router (RFC 3261 §19.1.1).
+    is_loose: bool,
+}
+
+impl Dialog {
+    /// RFC 3261 §12.1.1: what an INVITE brings.
+    pub(crate) fn new(invite: &Message<'_>, local_tag: &str, uri_scheme: Scheme) -> Self {
+        let mut local = lex::unfold(invite.to().text()).into_owned();
+        local.extend_from_slice(b";tag=");
+        local.extend_from_slice(local_tag.as_bytes());
+        let route_set = invite
+            .record_route()
+            .take(limits::MAX_ROUTES)
+            .map(|route| Route {
+                text: lex::unfold(route.text()).into_owned(),
+                uri: route.uri().text().to_vec(),
+                is_loose: route.uri().params().has("lr"),
+            })
+            .collect();
+        Dialog {
+            call_id: invite.call_id().to_vec(),
+            local,
+            remote: lex::unfold(invite.from().text()).into_owned(),
+            remote_target: target_of(invite),
+            route_set,
+            local_cseq: 0,
+            remote_cseq: invite.cseq().number,
+            is_secure: uri_scheme == Scheme::Sips,
+        }
+    }
+
+    /// Whether everything in it must stay on TLS (RFC 3261 §12.1.1).
+    pub(crate) fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// Takes the number of a request inside the dialog. False if the request is late (RFC 3261
+    /// §12.2.2); gaps are fine.
+    pub(crate) fn take_cseq(&mut self, number: u32, may_repeat: bool) -> bool {
+        let in_order = number > self.remote_cseq || may_repeat && number == self.remote_cseq;
+        if in_order {
+            self.remote_cseq = number;
+        }
+        in_order
+    }
+
+    /// RFC 3261 §12.2.2: a request that was accepted moves the remote target.
+    pub(crate) fn refresh_target(&mut self, target: Vec<u8>) {
+        self.remote_target = target;
+    }
+
+    /// The start of a request inside the dialog (RFC 3261 §12.2.1.1).
+    pub(crate) fn request(&mut self, method: &str, via: fmt::Arguments<'_>) -> Writer {
+        self.local_cseq += 1;
+        let strict = self.route_set.first().filter(|first| !first.is_loose);
+        let uri = strict.map_or(&self.remote_target, |first| &first.uri);
+        let mut writer = Writer::request(method, uri);
+        writer.field("Via", via);
+        // A strict router takes itself out of the Request-URI, and the target follows last.
+        for route in self.route_set.iter().skip(usize::from(strict.is_some())) {
+            writer.echo("Route", &route.text);
+        }
+        if strict.is_some() {
+            let target = [b"<", self.remote_target.as_slice(), b">"].concat();
+            writer.echo("Route", &target);
+        }
+        writer.field("Max-Forwards", 70);
+        writer.echo("From", &self.local);
+        writer.echo("To", &self.remote);
+        writer.echo("Call-ID", &self.call_id);
+        writer.field("CSeq", format_args!("{} {method}", self.local_cseq));
+        writer
+    }
+}
+
+impl fmt::Debug for Dialog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Dialog({} routes, …)", self.route_set.len())
+    }
+}
+
+/// The Contact of a request; RFC 2543 let it be absent, and then From is the peer.
+pub(crate) fn target_of(request: &Message<'_>) -> Vec<u8> {
+    let contact = request.contact().filter(|c| c.is_sip());
+    contact.map_or(request.from().uri(), Address::uri).text().to_vec()
+}

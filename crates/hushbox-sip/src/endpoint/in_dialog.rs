@@ -1,0 +1,247 @@
+//! Requests inside a dialog, and ACK (RFC 3261 §12.2.2, §13.3.1.4, §14.2, §15.1.2).
+
+use super::Endpoint;
+use super::invite::unsupported;
+use super::receive::Incoming;
+use super::respond::Answerable;
+use super::session::{Call, Change, Phase, Unacknowledged};
+use super::timers::Timer;
+use crate::dialog;
+use crate::event::{Event, RequestId, Session};
+use crate::invite::InviteBody;
+use crate::limits;
+use crate::message::method::Method;
+use crate::rejection::Rejection;
+use crate::transaction::NonInviteServer;
+use crate::transport::Flow;
+use bytes::Bytes;
+use rand_core::RngCore;
+use std::time::Instant;
+
+impl Endpoint {
+    pub(super) fn handle_in_dialog(&mut self, incoming: &Incoming<'_>) {
+        let Some(session) = self.find_dialog(incoming) else {
+            return self.respond_stateless(incoming, &Rejection::new(481));
+        };
+        // Only from the dialog's connection, or from another one of the same peer.
+        if !self.is_from_peer(session, incoming.flow) {
+            return self.respond_stateless(incoming, &Rejection::new(481));
+        }
+        self.follow_peer(session, incoming);
+        let method = incoming.request.method;
+        let number = incoming.message.cseq().number;
+        let Some(call) = self.calls.get_mut(&session) else { return };
+        let may_repeat = !matches!(method, Method::Invite);
+        if !call.dialog.take_cseq(number, may_repeat) {
+            return self.respond_stateless(incoming, &Rejection::new(500));
+        }
+        match method {
+            Method::Bye => self.handle_bye(incoming, session),
+            Method::Invite => self.handle_reinvite(incoming, session),
+            _ => self.handle_options(incoming),
+        }
+    }
+
+    fn find_dialog(&self, incoming: &Incoming<'_>) -> Option<Session> {
+        let message = incoming.message;
+        let local_tag = message.to().tag()?;
+        let remote_tag = message.from().tag().unwrap_or_default();
+        self.dialogs.get(&self.keys.dialog(message.call_id(), local_tag, remote_tag)).copied()
+    }
+
+    fn is_from_peer(&self, session: Session, flow: Flow) -> bool {
+        let Some(call) = self.calls.get(&session) else { return false };
+        let same_flow = match flow.connection {
+            Some(_) => call.flow.connection == flow.connection,
+            None => call.source.remote == flow.remote && call.flow.transport == flow.transport,
+        };
+        let identity = flow.connection.and_then(|c| self.identities.get(&c));
+        same_flow || identity.is_some() && identity == call.identity.as_ref()
+    }
+
+    /// The peer came by another connection: what we send goes there from now on.
+    fn follow_peer(&mut self, session: Session, incoming: &Incoming<'_>) {
+        let Some(call) = self.calls.get_mut(&session) else { return };
+        if call.flow.connection == incoming.flow.connection {
+            return;
+        }
+        if let Some(before) = call.flow.connection {
+            self.by_connection.remove(&(before, session));
+        }
+        call.flow = incoming.flow;
+        call.source = incoming.flow;
+        if let Some(connection) = incoming.flow.connection {
+            self.by_connection.insert((connection, session));
+        }
+    }
+
+    /// RFC 3261 §15.1.2.
+    fn handle_bye(&mut self, incoming: &Incoming<'_>, session: Session) {
+        let mut writer = self.start_response(incoming, 200);
+        writer.field("Server", &self.config.product);
+        let bytes = writer.finish();
+        self.finish_non_invite(incoming, bytes);
+        // A request that waits is told that the session is over.
+        self.refuse_change(incoming.now, session, 487);
+        let Some(call) = self.calls.get(&session) else { return };
+        match call.phase {
+            // Both ends hung up at once: our own BYE is answered by this as well.
+            Phase::Ending => {}
+            Phase::Ringing { .. } => {
+                self.refuse_first(incoming.now, session, &Rejection::new(487));
+                self.emit(Event::Cancelled { session });
+            }
+            Phase::Answered { .. } => self.emit(Event::Bye { session }),
+        }
+        self.terminate(session);
+    }
+
+    /// Answers in a transaction, so that a repetition is answered when the session is gone.
+    pub(super) fn finish_non_invite(&mut self, incoming: &Incoming<'_>, bytes: Bytes) {
+        let mut server = NonInviteServer::new(incoming.reply_to);
+        if server.handle_final(incoming.now, bytes.clone()) {
+            self.timers.set(Timer::NonInviteServer(incoming.key), server.deadline());
+            self.non_invite_servers.insert(incoming.key, server);
+        }
+        self.transmit(incoming.reply_to, bytes);
+    }
+
+    /// RFC 3261 §14.2.
+    fn handle_reinvite(&mut self, incoming: &Incoming<'_>, session: Session) {
+        let message = incoming.message;
+        let Some(call) = self.calls.get(&session) else { return };
+        if matches!(call.phase, Phase::Ending) {
+            return self.respond_stateless(incoming, &Rejection::new(481));
+        }
+        if matches!(call.phase, Phase::Ringing { .. }) || call.change.is_some() {
+            let after = self.rng.next_u32() % 11;
+            let rejection = Rejection::new(500).with_retry_after(after);
+            return self.respond_stateless(incoming, &rejection);
+        }
+        // RFC 5407 §3.1.4: our offer has no answer yet. Else the ACK may simply be late.
+        let too_many = call.unacknowledged.len() >= limits::MAX_UNACKNOWLEDGED;
+        if too_many || call.unacknowledged.iter().any(|u| u.is_offer) {
+            return self.respond_stateless(incoming, &Rejection::new(491));
+        }
+        let unsupported = unsupported(message);
+        if !unsupported.is_empty() {
+            let tags = unsupported.join(", ");
+            let rejection = Rejection::new(420).with_header("Unsupported", &tags);
+            return self.respond_stateless(incoming, &rejection);
+        }
+        let offer = match message.classify_body() {
+            Ok(InviteBody::None) => None,
+            Ok(InviteBody::Sdp(sdp)) => Some(sdp),
+            Ok(InviteBody::Unsupported) => {
+                let rejection =
+                    Rejection::new(415).with_header("Accept", crate::message::content::ACCEPT);
+                return self.respond_stateless(incoming, &rejection);
+            }
+            Err(error) => return self.respond_to_bad_body(incoming, error),
+        };
+        self.next_id += 1;
+        let request = RequestId(self.next_id);
+        self.begin_invite_transaction(incoming, session);
+        let tag = self.keys.tag(&incoming.key);
+        let change = Change {
+            request,
+            transaction: incoming.key,
+            answerable: Answerable::new(message, &incoming.reach, &tag),
+            cseq: message.cseq().number,
+            target: dialog::target_of(message),
+            offered: offer.is_some(),
+        };
+        if let Some(call) = self.calls.get_mut(&session) {
+            call.change = Some(change);
+        }
+        self.changes.insert(request, session);
+        self.emit(Event::Reinvite { session, request, offer, flow: incoming.flow });
+    }
+
+    fn take_change(&mut self, session: Session) -> Option<Change> {
+        let change = self.calls.get_mut(&session)?.change.take()?;
+        self.changes.remove(&change.request);
+        self.by_transaction.remove(&change.transaction);
+        Some(change)
+    }
+
+    pub(super) fn answer_change(&mut self, now: Instant, request: RequestId, sdp: &Bytes) {
+        let Some(session) = self.changes.get(&request).copied() else { return };
+        let Some(change) = self.take_change(session) else { return };
+        let Some(server) = self.invite_servers.get_mut(&change.transaction) else { return };
+        server.handle_success(now);
+        let (reply_to, deadline) = (server.flow(), server.deadline());
+        self.timers.set(Timer::InviteServer(change.transaction), deadline);
+        let Some(call) = self.calls.get_mut(&session) else { return };
+        call.dialog.refresh_target(change.target);
+        let is_secure = call.dialog.is_secure();
+        let response = self.success(&change.answerable, reply_to, is_secure, sdp);
+        self.transmit(reply_to, response.clone());
+        let is_offer = !change.offered;
+        let sent = Unacknowledged::new(now, change.cseq, reply_to, response);
+        self.await_ack(session, Unacknowledged { is_offer, ..sent });
+    }
+
+    pub(super) fn reject_change(&mut self, now: Instant, request: RequestId, why: &Rejection) {
+        let Some(session) = self.changes.get(&request).copied() else { return };
+        let Some(change) = self.take_change(session) else { return };
+        let flow = self.calls.get(&session).map(|call| call.flow);
+        let agent = flow.map(|flow| self.warn_agent(flow)).unwrap_or_default();
+        let bytes = change.answerable.rejection(why, &self.config.product, &agent);
+        self.finish_invite(now, change.transaction, bytes);
+    }
+
+    /// Refuses what waits for the application, if anything does.
+    pub(super) fn refuse_change(&mut self, now: Instant, session: Session, status: u16) {
+        let request = self.calls.get(&session).and_then(|c| c.change.as_ref()).map(|c| c.request);
+        if let Some(request) = request {
+            self.reject_change(now, request, &Rejection::new(status));
+        }
+    }
+
+    /// RFC 3261 §13.3.1.4, §17.2.1: the ACK of a refusal belongs to its transaction, that of a
+    /// 2xx to the dialog. One that fits nothing is ignored.
+    pub(super) fn handle_ack(&mut self, incoming: &Incoming<'_>) {
+        let key = self.keys.transaction(&incoming.flow, incoming.message, Method::Invite);
+        if let Some(server) = self.invite_servers.get_mut(&key)
+            && server.handle_ack(incoming.now)
+        {
+            let deadline = server.deadline();
+            return self.timers.set(Timer::InviteServer(key), deadline);
+        }
+        let Some(session) = self.find_dialog(incoming) else { return };
+        let is_from_peer = self.is_from_peer(session, incoming.flow);
+        let number = incoming.message.cseq().number;
+        let Some(call) = self.calls.get_mut(&session) else { return };
+        let Some(of) = call.unacknowledged.iter().find(|u| u.cseq == number) else { return };
+        let is_offer = of.is_offer;
+        // From elsewhere it can confirm what was agreed, and agree to nothing.
+        if !is_from_peer && (is_offer || !incoming.message.body().is_empty()) {
+            return;
+        }
+        let was_first = call.awaits_first_ack();
+        // The peer has gone on: what came before is not waited for any longer.
+        call.unacknowledged.retain(|u| u.cseq > number);
+        let answer = match incoming.message.classify_body() {
+            Ok(InviteBody::Sdp(sdp)) if is_offer => Some(sdp),
+            _ => None,
+        };
+        let hang_up = take_hang_up(call);
+        self.schedule(session);
+        match hang_up {
+            Some(reason) => self.send_bye(incoming.now, session, &reason),
+            None if was_first || is_offer => self.emit(Event::Acknowledged { session, answer }),
+            None => {}
+        }
+    }
+}
+
+fn take_hang_up(call: &mut Call) -> Option<crate::rejection::Reason> {
+    if call.awaits_first_ack() {
+        return None;
+    }
+    match &mut call.phase {
+        Phase::Answered { hang_up } => hang_up.take(),
+        Phase::Ringing { .. } | Phase::Ending => None,
+    }
+}

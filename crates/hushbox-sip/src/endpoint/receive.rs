@@ -1,0 +1,151 @@
+//! What comes in, and the order in which a request is judged (RFC 3261 §8.2).
+
+use super::Endpoint;
+use super::respond::{ALLOW, reach};
+use crate::error::ParseError;
+use crate::framing::Framed;
+use crate::message::method::Method;
+use crate::message::uri::Scheme;
+use crate::message::write::Reach;
+use crate::message::{Draft, Message, Request, StartLine};
+use crate::rejection::Rejection;
+use crate::transaction::Key;
+use crate::transport::Flow;
+use bytes::Bytes;
+use std::time::Instant;
+
+/// A request on its way through the checks.
+#[derive(Clone, Copy)]
+pub(super) struct Incoming<'a> {
+    pub(super) now: Instant,
+    pub(super) flow: Flow,
+    /// Where its responses go.
+    pub(super) reply_to: Flow,
+    pub(super) reach: Reach,
+    pub(super) message: &'a Message<'a>,
+    pub(super) request: Request<'a>,
+    /// Its transaction.
+    pub(super) key: Key,
+}
+
+impl Endpoint {
+    /// Takes what a stream held.
+    pub(super) fn handle_framed(&mut self, now: Instant, flow: Flow, item: &Framed) {
+        match item {
+            Framed::Message(bytes) => self.handle_message(now, flow, bytes),
+            // RFC 5626 §3.5.1.
+            Framed::Ping => self.transmit(flow, Bytes::from_static(b"\r\n")),
+            Framed::Broken { error, head } => {
+                if let Ok(draft) = Draft::read(head) {
+                    self.respond_to_malformed(now, flow, &draft, *error);
+                }
+                self.disconnect(flow);
+            }
+        }
+    }
+
+    /// Takes one message.
+    pub(super) fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        let Ok(draft) = Draft::read(bytes) else { return };
+        let message = match draft.check() {
+            Ok(message) => message,
+            Err(error) => return self.respond_to_malformed(now, flow, &draft, error),
+        };
+        match message.start() {
+            StartLine::Response(status) => self.handle_response(now, &message, status),
+            StartLine::Request(request) => {
+                let (reach, reply_to) = reach(flow, message.via());
+                let key = self.keys.transaction(&flow, &message, request.method);
+                let message = &message;
+                self.handle_request(&Incoming {
+                    now,
+                    flow,
+                    reply_to,
+                    reach,
+                    message,
+                    request,
+                    key,
+                });
+            }
+        }
+    }
+
+    fn handle_request(&mut self, incoming: &Incoming<'_>) {
+        let (message, method) = (incoming.message, incoming.request.method);
+        // RFC 3261 §17: ACK is never answered.
+        if method == Method::Ack {
+            return self.handle_ack(incoming);
+        }
+        if self.absorb_repetition(incoming) {
+            return;
+        }
+        // protocols.md §2.10: the method before everything, so that a REGISTER meets no challenge.
+        match method {
+            Method::Unserved(_) | Method::Update | Method::Prack => {
+                let rejection = Rejection::new(405).with_header("Allow", ALLOW);
+                return self.respond_stateless(incoming, &rejection);
+            }
+            Method::Unknown(_) => {
+                let rejection = Rejection::new(501).with_header("Allow", ALLOW);
+                return self.respond_stateless(incoming, &rejection);
+            }
+            Method::Cancel => return self.handle_cancel(incoming),
+            Method::Invite | Method::Ack | Method::Bye | Method::Options => {}
+        }
+        // RFC 3261 §8.2.2.1.
+        if incoming.request.uri.scheme() == Scheme::Other {
+            return self.respond_stateless(incoming, &Rejection::new(416));
+        }
+        if message.to().tag().is_some() {
+            return self.handle_in_dialog(incoming);
+        }
+        // RFC 3261 §8.2.2.2: the same request by another path must not become a second call.
+        if self.merges.contains_key(&self.keys.merged(message)) {
+            return self.respond_stateless(incoming, &Rejection::new(482));
+        }
+        match method {
+            Method::Invite => self.handle_invite(incoming),
+            Method::Options => self.handle_options(incoming),
+            // RFC 3261 §12.2.2, §15.1.2: these mean a dialog, and name none.
+            _ => self.respond_stateless(incoming, &Rejection::new(481)),
+        }
+    }
+
+    /// RFC 3261 §17.2: a request that is known already gets what it got before.
+    fn absorb_repetition(&mut self, incoming: &Incoming<'_>) -> bool {
+        let again = if let Some(transaction) = self.invite_servers.get(&incoming.key) {
+            transaction.handle_invite()
+        } else if let Some(transaction) = self.non_invite_servers.get(&incoming.key) {
+            transaction.handle_request()
+        } else {
+            return false;
+        };
+        if let Some(bytes) = again {
+            self.transmit(incoming.reply_to, bytes);
+        }
+        true
+    }
+
+    /// RFC 3261 §11.2: the same for everybody and whatever the user, so that it tells nothing.
+    pub(super) fn handle_options(&mut self, incoming: &Incoming<'_>) {
+        let mut writer = self.start_response(incoming, 200);
+        self.write_capabilities(&mut writer);
+        let bytes = writer.finish();
+        self.transmit(incoming.reply_to, bytes);
+    }
+
+    /// RFC 3261 §17.1.3, §18.1.2: a response with one Via, ours, and of the method that we sent.
+    fn handle_response(&mut self, now: Instant, message: &Message<'_>, status: u16) {
+        let Some(branch) = message.via().branch() else { return };
+        if message.via_count() != 1 || message.cseq().method != Method::Bye {
+            return;
+        }
+        let key = self.keys.client(branch);
+        self.handle_bye_response(now, key, status);
+    }
+
+    /// Refuses a request whose body can not be read.
+    pub(super) fn respond_to_bad_body(&mut self, incoming: &Incoming<'_>, error: ParseError) {
+        self.respond_stateless(incoming, &Rejection::new(error.status()));
+    }
+}

@@ -1,0 +1,70 @@
+//! Deadlines that have come.
+
+use super::Endpoint;
+use super::timers::Timer;
+use crate::transaction::{Due, Key};
+use std::time::Instant;
+
+impl Endpoint {
+    /// Does everything whose time has come, in order of time.
+    pub(super) fn fire_timers(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::InviteServer(key) => self.handle_invite_server_timeout(now, key),
+                Timer::NonInviteServer(key) => self.handle_non_invite_server_timeout(now, key),
+                Timer::NonInviteClient(key) => self.handle_client_timeout(now, key),
+                Timer::Session(session) => self.handle_session_timeout(now, session),
+                Timer::Connection(connection) => self.handle_slow_stream(connection),
+            }
+        }
+    }
+
+    fn handle_invite_server_timeout(&mut self, now: Instant, key: Key) {
+        let Some(server) = self.invite_servers.get_mut(&key) else { return };
+        let (due, flow, deadline) = (server.handle_timeout(now), server.flow(), server.deadline());
+        match due {
+            Due::Transmit(bytes) => self.transmit(flow, bytes),
+            Due::Nothing => {}
+            Due::TimedOut | Due::Terminated => {
+                self.invite_servers.remove(&key);
+                if let Some(merged) = self.merge_of.remove(&key) {
+                    self.merges.remove(&merged);
+                }
+                return;
+            }
+        }
+        self.timers.set(Timer::InviteServer(key), deadline);
+    }
+
+    fn handle_non_invite_server_timeout(&mut self, now: Instant, key: Key) {
+        let Some(server) = self.non_invite_servers.get(&key) else { return };
+        match server.handle_timeout(now) {
+            Due::TimedOut | Due::Terminated => {
+                self.non_invite_servers.remove(&key);
+            }
+            Due::Transmit(_) | Due::Nothing => {
+                self.timers.set(Timer::NonInviteServer(key), server.deadline());
+            }
+        }
+    }
+
+    fn handle_client_timeout(&mut self, now: Instant, key: Key) {
+        let Some((client, session)) = self.clients.get_mut(&key) else { return };
+        let session = *session;
+        let (due, flow) = (client.handle_timeout(now), client.flow());
+        let deadline = client.deadline();
+        match due {
+            Due::Transmit(bytes) => self.transmit(flow, bytes),
+            Due::Nothing => {}
+            Due::Terminated => {
+                self.clients.remove(&key);
+                return;
+            }
+            Due::TimedOut => {
+                self.clients.remove(&key);
+                return self.handle_bye_timeout(session);
+            }
+        }
+        self.timers.set(Timer::NonInviteClient(key), Some(deadline));
+    }
+}
