@@ -5,9 +5,21 @@
 //! that [`volume::sim`] can show it is not.
 
 pub mod error;
+mod files;
 pub mod folder_lock;
+pub mod index;
+pub mod key_files;
 pub mod limits;
 pub mod lockout_file;
+pub mod objects;
+pub mod spool;
 pub mod volume;
 
 pub use error::BackendError;
+pub use folder_lock::FolderLock;
+pub use index::sqlite::SqliteIndex;
+pub use key_files::{KeyFiles, RootKeyState};
+pub use lockout_file::LockoutFile;
+pub use objects::FolderObjects;
+pub use spool::{Spool, SpoolOptions};
+pub use volume::folder::Folder;

@@ -30,8 +30,5 @@ pub const KEY_FILE_BYTES_MAX: u64 = 8 * 1024;
 /// Connections of the index: one writes at a time, the others read.
 pub const INDEX_CONNECTIONS_MAX: u32 = 4;
 
-/// Rows that one list of the index may return; a mailbox beyond it is listed in part, and that is logged.
-pub const INDEX_ROWS_MAX: u32 = 100_000;
-
 /// Zeros are written in pieces of this size.
 pub const ZERO_PIECE_BYTES: usize = 256 * 1024;
