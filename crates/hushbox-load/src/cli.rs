@@ -33,14 +33,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Prove that a server works: leave a message, hear it again with certificate and PIN, delete it
     Probe(ProbeArguments),
-    /// Place one call and go through a script
     Call(Box<CallArguments>),
 }
 
+/// Prove that a server works: leave a message, hear it again with certificate and PIN, delete it
+///
 /// Leaves a message in the doctor's mailbox over TLS and SRTP, dials in as its owner, hears the same
 /// audio back (normalised cross-correlation over 0.99, length within 20 ms) and deletes it.
+///
 /// Exit code 0: proved; 1: not proved, the failed step says why; 2: could not be tried.
 #[derive(Args)]
 struct ProbeArguments {
@@ -58,13 +59,27 @@ struct ProbeArguments {
     quiet: bool,
 }
 
-/// Steps, separated by ';' or line ends: beep [within T] · say FILE.wav · voice T · press KEYS ·
-/// press @NAME (a secret) · hear T · speech [within T] · quiet T [within T] · hold · resume ·
-/// bye [within T] · hangup. T is 300ms, 5s or 2m. WAV files are 16-bit mono at 8 kHz.
+/// Place one call and go through a script
 ///
-/// Example: hushbox-load call sip:1001@clinic.example --server 127.0.0.1:5061 --ca ca.pem
+/// Steps, separated by ';' or line ends:
+///
+///   beep [within T]      wait until a beep has ended
+///   say FILE.wav         say a recording (16-bit mono at 8 kHz)
+///   voice T              say something that sounds like speech
+///   press KEYS           press keys (0-9 * # A-D); press @NAME: those of a secret
+///   hear T               listen
+///   speech [within T]    listen until something is heard
+///   quiet T [within T]   listen until nobody has spoken for so long
+///   hold, resume         by re-INVITE
+///   bye [within T]       wait until the other side hangs up
+///   hangup               hang up
+///
+/// T is 300ms, 5s or 2m.
+///
+/// Example: hushbox-load call sip:1001@clinic.example --server 127.0.0.1:5061 --ca ca.pem \
 ///   --cert trunk.pem --key trunk.key --script 'beep; voice 5s; press #; bye' --record heard.wav
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 struct CallArguments {
     /// The Request-URI
     #[arg(value_name = "URI")]
