@@ -92,6 +92,48 @@ pub fn compare(sent: &[i16], heard: &[i16]) -> Option<Comparison> {
     Some(Comparison { whole, stretched })
 }
 
+/// A stretch of a longer source that was heard whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extent {
+    /// The stretch, in the source.
+    pub source: std::ops::Range<usize>,
+    /// Where it begins in what was heard.
+    pub heard: usize,
+    /// The normalised cross-correlation of the whole stretch.
+    pub correlation: f64,
+}
+
+/// How far what was heard is the source: from a piece of it that is known to be there, frame by frame to both
+/// sides until it is something else.
+pub fn extent(source: &[i16], piece: std::ops::Range<usize>, heard: &[i16]) -> Option<Extent> {
+    let seed = find(&source[piece.clone()], heard)?;
+    let shift = seed.offset as i64 - piece.start as i64;
+    let heard_at = |at: usize| usize::try_from(at as i64 + shift).ok();
+    let same = |from: usize, to: usize| {
+        let there = heard_at(from).and_then(|h| heard.get(h..h + (to - from)));
+        there.is_some_and(|there| correlation(&source[from..to], there) > 0.9)
+    };
+    let std::ops::Range { mut start, mut end } = piece;
+    while start >= FRAME && same(start - FRAME, start) {
+        start -= FRAME;
+    }
+    while end + FRAME <= source.len() && same(end, end + FRAME) {
+        end += FRAME;
+    }
+    let from = heard_at(start)?;
+    let there = heard.get(from..from + (end - start))?;
+    let correlation = correlation(&source[start..end], there);
+    Some(Extent { source: start..end, heard: from, correlation })
+}
+
+/// The normalised cross-correlation of two stretches of one length.
+fn correlation(one: &[i16], other: &[i16]) -> f64 {
+    let dot = |a: &[i16], b: &[i16]| -> f64 {
+        a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    };
+    dot(one, other) / (dot(one, one) * dot(other, other)).sqrt().max(f64::MIN_POSITIVE)
+}
+
 /// The level of some samples: 0 is a full-scale square wave.
 pub fn level_dbfs(samples: &[i16]) -> f64 {
     let energy: f64 = samples.iter().map(|s| f64::from(*s).powi(2)).sum();
@@ -311,17 +353,25 @@ mod tests {
     #[test]
     fn the_fft_gives_what_the_definition_gives() {
         let (wanted, heard) = (babble([1; 32], 90), babble([2; 32], 400));
-        let by_definition = |offset: usize| {
-            let window = &heard[offset..offset + wanted.len()];
-            let dot = |a: &[i16], b: &[i16]| -> f64 {
-                a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
-            };
-            dot(&wanted, window) / (dot(window, window) * dot(&wanted, &wanted)).sqrt()
-        };
+        let by_definition =
+            |offset: usize| correlation(&wanted, &heard[offset..offset + wanted.len()]);
         let found = find(&wanted, &heard).expect("something");
         assert!((found.correlation - by_definition(found.offset)).abs() < 1e-9);
         let best = (0..=heard.len() - wanted.len()).map(by_definition).fold(f64::MIN, f64::max);
         assert!((found.correlation - best).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_extent_of_a_stretch_is_found_to_the_frame() {
+        let source = babble([1; 32], 6 * RATE);
+        let mut heard = babble([2; 32], RATE);
+        heard.extend(Codec::Pcma.decode(&Codec::Pcma.encode(&source[12_000..30_400])));
+        heard.extend(babble([3; 32], RATE));
+        let found = extent(&source, 20_000..24_000, &heard).expect("there");
+        assert!(found.source.start.abs_diff(12_000) <= FRAME, "{found:?}");
+        assert!(found.source.end.abs_diff(30_400) <= FRAME, "{found:?}");
+        assert_eq!(found.heard + 12_000, RATE + found.source.start);
+        assert!(found.correlation > 0.99);
     }
 
     #[test]

@@ -40,8 +40,9 @@ pub fn write_wav(path: &Path, samples: &[i16]) -> Result<(), Error> {
     writer.finalize().map_err(wrong)
 }
 
-/// A babble of syllables: gliding harmonics under moving formants, hisses between them, short pauses. Each
-/// seed gives another, so that one recording cannot be taken for another. About -20 dBFS.
+/// A babble of syllables: gliding harmonics under moving formants, hisses between them, short pauses, all in
+/// a room that is never silent, so that every frame can be told from every other. Each seed gives another.
+/// About -20 dBFS.
 pub fn babble(seed: [u8; 32], samples: usize) -> Vec<i16> {
     let mut random = Random(ChaCha20Rng::from_seed(seed));
     let mut sound: Vec<f64> = Vec::with_capacity(samples + RATE);
@@ -55,8 +56,12 @@ pub fn babble(seed: [u8; 32], samples: usize) -> Vec<i16> {
     let energy: f64 = sound.iter().map(|s| s * s).sum();
     let rms = (energy / samples.max(1) as f64).sqrt().max(f64::EPSILON);
     let gain = 3276.8 / rms;
-    sound.iter().map(|s| (s * gain).clamp(-30_000.0, 30_000.0) as i16).collect()
+    let mut room = || random.between(-ROOM, ROOM);
+    sound.iter().map(|s| (s * gain + room()).clamp(-30_000.0, 30_000.0) as i16).collect()
 }
+
+/// The room's noise: about -40 dBFS.
+const ROOM: f64 = 560.0;
 
 struct Random(ChaCha20Rng);
 
