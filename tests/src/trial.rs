@@ -34,6 +34,12 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
+/// Says aloud that something could not be tested here; the test that calls it then shows nothing.
+#[expect(clippy::print_stderr, reason = "this is what a warning of a test is")]
+pub fn warn_not_tested(what: &str) {
+    eprintln!("WARNING: {what}: this is NOT tested");
+}
+
 /// A folder made by `hushbox quickstart`, and the server that runs on it, if one does.
 #[derive(Debug)]
 pub struct Trial {

@@ -1,0 +1,114 @@
+//! Calls to a [`Trial`] as its people would place them: a PBX that forwards a caller, and an owner at the telephone.
+
+use std::future::Future;
+use std::time::Duration;
+
+use hushbox_load::client::Plan;
+use hushbox_load::script::{Keys, Step};
+use hushbox_load::transport::{Identity, Transport};
+use hushbox_load::voice;
+use serde_json::Value;
+
+use crate::trial::Trial;
+
+/// Runs a test's asynchronous part on one thread.
+///
+/// # Panics
+///
+/// When there is no runtime to be had.
+pub fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(work)
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    let found = value.pointer(path).and_then(Value::as_str);
+    found.unwrap_or_else(|| panic!("trial.json has no {path}"))
+}
+
+/// The account of a name, the mailbox of a number in it.
+fn mailbox<'a>(trial: &'a Value, number: &str) -> (&'a Value, &'a Value) {
+    let accounts = trial["accounts"].as_array().expect("accounts");
+    let pairs = accounts.iter().flat_map(|a| {
+        a["mailboxes"].as_array().into_iter().flatten().map(move |mailbox| (a, mailbox))
+    });
+    let mut found = pairs.filter(|(_, m)| m["number"] == number);
+    found.next().unwrap_or_else(|| panic!("trial.json has no mailbox {number}"))
+}
+
+/// A call of the PBX to a mailbox, over TLS with the trunk's certificate.
+#[must_use]
+pub fn forwarded(trial: &Trial, number: &str) -> Plan {
+    let json = trial.json();
+    let (account, _) = mailbox(&json, number);
+    let uri = format!("sip:{number}@{}", text(account, "/domain"));
+    let mut plan = Plan::new(Transport::Tls, trial.address("tls"), uri);
+    plan.identity = Identity {
+        ca: Some(text(&json, "/ca").into()),
+        certificate: Some((text(&json, "/trunk/cert").into(), text(&json, "/trunk/key").into())),
+        ..Identity::default()
+    };
+    plan
+}
+
+/// The owner of a mailbox dials `*97` from the telephone bound to that person, with its certificate; and the PIN.
+#[must_use]
+pub fn owner(trial: &Trial, number: &str) -> (Plan, String) {
+    let json = trial.json();
+    let (account, mailbox) = mailbox(&json, number);
+    let person = &mailbox["persons"][0];
+    let uri = format!("sip:*97@{}", text(account, "/domain"));
+    let mut plan = Plan::new(Transport::Tls, trial.address("tls"), uri);
+    plan.from = text(person, "/device/username").to_owned();
+    plan.identity = Identity {
+        ca: Some(text(&json, "/ca").into()),
+        certificate: Some((
+            text(person, "/device/cert").into(),
+            text(person, "/device/key").into(),
+        )),
+        ..Identity::default()
+    };
+    (plan, text(person, "/pin").to_owned())
+}
+
+/// A caller who waits for the tone, says this, and hangs up.
+#[must_use]
+pub fn leave(sound: &[i16]) -> Vec<Step> {
+    vec![
+        Step::Beep { within: Duration::from_secs(60) },
+        Step::Say(sound.into()),
+        Step::Hear(Duration::from_millis(200)),
+        Step::HangUp,
+    ]
+}
+
+/// An owner who enters the PIN, plays from the first message until this was heard whole, and leaves by `#`.
+///
+/// # Panics
+///
+/// When the PIN is no row of keys.
+#[must_use]
+pub fn listen(pin: &str, sound: &[i16]) -> Vec<Step> {
+    let keys = |keys: &str| Keys::new(keys).expect("keys");
+    vec![
+        Step::Speech { within: Duration::from_secs(10) },
+        Step::Press(keys(&format!("{pin}#"))),
+        Step::Speech { within: Duration::from_secs(20) },
+        Step::Press(keys("1")),
+        Step::Find {
+            sound: sound.into(),
+            next: keys("6"),
+            tries: 20,
+            within: Duration::from_secs(40),
+        },
+        Step::Quiet { quiet: Duration::from_millis(800), within: Duration::from_secs(20) },
+        Step::Press(keys("#")),
+        Step::Bye { within: Duration::from_secs(20) },
+    ]
+}
+
+/// Speech-like sound that says nothing; each seed gives another.
+#[must_use]
+pub fn speech(seed: u8, length: Duration) -> Vec<i16> {
+    voice::babble([seed; 32], (length.as_secs_f64() * 8000.0) as usize)
+}

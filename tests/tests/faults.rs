@@ -1,0 +1,284 @@
+//! What goes wrong in the field, against the real server: each gets a clear answer, and nothing is lost.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use hushbox_load::client::Plan;
+use hushbox_load::scenario::{self, Outcome};
+use hushbox_load::script::{Keys, Step};
+use hushbox_load::sdp::Security;
+use hushbox_load::transport::Transport;
+use hushbox_tests::calls::{forwarded, leave, listen, owner, run, speech};
+use hushbox_tests::trial::{Trial, program, warn_not_tested};
+
+const LAB: [&str; 4] = ["--lab-udp", "127.0.0.1:0", "--lab-tcp", "127.0.0.1:0"];
+
+fn place(plan: &Plan, script: &[Step]) -> Outcome {
+    run(scenario::call(plan, script)).expect("the call goes its way")
+}
+
+fn status(plan: &Plan) -> u16 {
+    place(plan, &[Step::HangUp]).refusal.map_or(200, |r| r.status)
+}
+
+/// Leaves a message in 1001, hears it again, and finds it in the list: the server works.
+fn still_works(trial: &Trial, seed: u8) {
+    let sound = speech(seed, Duration::from_secs(2));
+    assert!(place(&forwarded(trial, "1002"), &leave(&sound)).is_ok(), "a message can be left");
+    let (plan, pin) = owner(trial, "1002");
+    let heard = place(&plan, &listen(&pin, &sound));
+    let found = heard.steps.iter().find(|s| s.name == "until").map(|s| s.detail.clone());
+    let correlation =
+        found.as_deref().and_then(|d| d.strip_prefix("correlation ")).map(str::to_owned);
+    let correlation: f64 = correlation.and_then(|c| c.parse().ok()).unwrap_or(0.0);
+    assert!(correlation > 0.99, "and heard: {found:?}");
+}
+
+#[test]
+fn refusals_name_what_is_wrong_and_leave_nothing_behind() {
+    let trial = Trial::start(&LAB);
+
+    let mut unknown = forwarded(&trial, "1001");
+    unknown.uri = unknown.uri.replace("1001", "4711");
+    assert_eq!(status(&unknown), 404, "a trunk learns that a number is not there");
+
+    let mut plain = forwarded(&trial, "1001");
+    plain.security = Security::Plain;
+    let refusal = place(&plain, &[Step::HangUp]).refusal.expect("refused");
+    assert_eq!(refusal.status, 488, "no call without SRTP on TLS");
+    assert!(refusal.warning.is_some(), "and the Warning says why");
+
+    let mut stranger = forwarded(&trial, "1001");
+    stranger.identity.certificate = None;
+    assert_eq!(status(&stranger), 401, "a stranger is challenged");
+    stranger.uri = stranger.uri.replace("1001", "4711");
+    assert_eq!(status(&stranger), 401, "whatever the number");
+
+    let (mut foreign, _) = owner(&trial, "1001");
+    foreign.uri = forwarded(&trial, "2001").uri;
+    assert_eq!(status(&foreign), 403, "a device leaves messages in its own account only");
+
+    let mut lab =
+        Plan::new(Transport::Udp, trial.address("lab_udp"), forwarded(&trial, "1001").uri);
+    assert_eq!(status(&lab), 404, "accounts of the profile hipaa do not exist on a lab listener");
+    lab.uri = forwarded(&trial, "2001").uri;
+    assert_eq!(status(&lab), 200, "those of the profile standard do");
+
+    assert!(trial.list(&["message", "list"]).is_empty(), "and nothing was recorded");
+}
+
+#[test]
+fn three_wrong_pins_end_the_call_and_the_right_one_still_opens() {
+    let trial = Trial::start(&[]);
+    let (plan, pin) = owner(&trial, "1001");
+    let wrong: String = pin.chars().map(|c| if c == '1' { '2' } else { '1' }).collect();
+    let wrong = format!("{wrong}#");
+    let quiet = Step::Quiet { quiet: Duration::from_millis(800), within: Duration::from_secs(20) };
+    let press = Step::Press(Keys::new(&wrong).expect("keys"));
+    let script = [
+        quiet.clone(),
+        press.clone(),
+        quiet.clone(),
+        press.clone(),
+        quiet,
+        press,
+        Step::Bye { within: Duration::from_secs(20) },
+    ];
+    let outcome = place(&plan, &script);
+    assert!(outcome.is_ok(), "{:?}", outcome.steps);
+    still_works(&trial, 1);
+    let verified = trial.command(&["audit", "verify"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+}
+
+#[test]
+fn garbage_on_every_port_changes_nothing() {
+    let mut trial = Trial::start(&LAB);
+    let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
+    let mut noise = 0x9e37_79b9_u32;
+    let mut octet = || {
+        noise ^= noise << 13;
+        noise ^= noise >> 17;
+        noise ^= noise << 5;
+        noise as u8
+    };
+    let mut junk: Vec<Vec<u8>> = (0..200).map(|n| (0..n * 7).map(|_| octet()).collect()).collect();
+    junk.push(vec![0; 60_000]);
+    junk.push(
+        b"INVITE sip:1001@clinic.example SIP/2.0\r\nContent-Length: 99999999999\r\n\r\n".to_vec(),
+    );
+    junk.push(b"\r\n\r\n\r\n\r\n".to_vec());
+    for bytes in &junk {
+        udp.send_to(bytes, trial.address("lab_udp")).expect("sent");
+        for listener in ["lab_tcp", "tls"] {
+            let mut stream = TcpStream::connect(trial.address(listener)).expect("it listens");
+            // The server may well hang up in the middle.
+            let _ = stream.write_all(bytes);
+        }
+    }
+    // One of them waits for an answer, so that the server has read what came before.
+    let mut stream = TcpStream::connect(trial.address("lab_tcp")).expect("it listens");
+    stream.write_all(b"\r\n\r\n").expect("a ping");
+    let mut pong = [0; 2];
+    stream.read_exact(&mut pong).expect("an answer");
+    assert_eq!(&pong, b"\r\n", "RFC 5626 section 3.5.1");
+    still_works(&trial, 3);
+    let log = trial.stop();
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn a_second_server_on_the_same_folder_is_refused() {
+    let trial = Trial::start(&[]);
+    let second = trial.command(&["serve"]);
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("another server") || said.contains("already"), "{said}");
+    still_works(&trial, 4);
+}
+
+#[test]
+fn every_bad_line_of_a_configuration_is_named_with_its_key() {
+    let trial = Trial::create(&[]);
+    let good = std::fs::read_to_string(trial.config()).expect("the configuration");
+    let bad = format!("nonsense_key = 1\n{good}\n[limits]\ncalls = \"many\"\n");
+    let path = trial.dir().join("bad.toml");
+    std::fs::write(&path, bad).expect("written");
+    let checked =
+        Command::new(program("hushbox")).arg("check-config").arg(&path).output().expect("it runs");
+    assert!(!checked.status.success());
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(said.contains("nonsense_key") && said.contains("line 1"), "{said}");
+    let served = Command::new(program("hushbox"))
+        .args(["serve", "--config"])
+        .arg(&path)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    assert!(!served.status.success(), "a server does not start on it");
+}
+
+#[test]
+fn without_its_root_key_a_server_records_only() {
+    let mut trial = Trial::start(&[]);
+    let sound = speech(5, Duration::from_secs(2));
+    let kept = trial.dir().join("root.key.kept");
+    let root = trial.dir().join("keys/root.key");
+    trial.stop();
+    std::fs::rename(&root, &kept).expect("moved");
+    trial.serve();
+    assert!(trial.ready().ends_with("record-only"), "{}", trial.ready());
+    assert!(place(&forwarded(&trial, "1001"), &leave(&sound)).is_ok(), "messages are taken");
+    let (plan, pin) = owner(&trial, "1001");
+    let told = place(&plan, &[Step::Bye { within: Duration::from_secs(20) }]);
+    assert!(told.is_ok(), "the owner is told, and not asked for a PIN: {:?}", told.steps);
+    trial.stop();
+
+    // Another key is as none: what was sealed under the first is not touched.
+    std::fs::write(&root, [7; 32]).expect("written");
+    let served = Command::new(program("hushbox"))
+        .args(["serve", "--config"])
+        .arg(trial.config())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut served = served.expect("it starts");
+    let mut line = String::new();
+    let mut out = std::io::BufReader::new(served.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
+    served.kill().expect("it is ours");
+    served.wait().expect("it ends");
+    assert!(line.is_empty() || line.trim_end().ends_with("record-only"), "{line}");
+
+    std::fs::rename(&kept, &root).expect("moved back");
+    trial.serve();
+    let heard = place(&plan, &listen(&pin, &sound));
+    assert!(heard.is_ok(), "with its own key everything is as it was: {:?}", heard.steps);
+}
+
+/// A small file system of its own, gone at the end.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where mounting is not allowed: said aloud, since nothing is shown then.
+    fn mount(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .status();
+        if mounted.is_ok_and(|s| s.success()) {
+            return Some(Self(folder));
+        }
+        warn_not_tested("mounting is not allowed here, for a full disk");
+        None
+    }
+
+    /// Writes until nothing more fits but `spare` octets.
+    fn fill(&self, spare: u64) -> std::path::PathBuf {
+        let path = self.0.path().join("filler");
+        let mut file = std::fs::File::create(&path).expect("a file");
+        let block = vec![0xA5; 65_536];
+        let mut written = 0u64;
+        while file.write_all(&block).is_ok() {
+            written += block.len() as u64;
+        }
+        file.set_len(written.saturating_sub(spare)).expect("shortened");
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_data_disk_refuses_new_messages_and_keeps_the_old_ones() {
+    let Some(disk) = SmallDisk::mount("160m") else { return };
+    let mut trial = Trial::create(&[]);
+    trial.move_data_to(&disk.0.path().join("data"));
+    trial.serve();
+    let sound = speech(6, Duration::from_secs(2));
+    assert!(place(&forwarded(&trial, "1001"), &leave(&sound)).is_ok());
+
+    let filler = disk.fill(0);
+    let answer = || place(&forwarded(&trial, "1001"), &[Step::HangUp]).refusal;
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let refusal = loop {
+        if let Some(refusal) = answer() {
+            break refusal;
+        }
+        assert!(std::time::Instant::now() < deadline, "a full disk is noticed within seconds");
+    };
+    assert_eq!(refusal.status, 503);
+    assert!(refusal.retry_after.is_some(), "it says when to come again");
+
+    let (plan, pin) = owner(&trial, "1001");
+    let heard = place(&plan, &listen(&pin, &sound));
+    assert!(heard.is_ok(), "what is there can be heard: {:?}", heard.steps);
+
+    std::fs::remove_file(filler).expect("removed");
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while let Some(refusal) = answer() {
+        assert_eq!(refusal.status, 503);
+        assert!(std::time::Instant::now() < deadline, "room is noticed within seconds");
+    }
+    still_works(&trial, 7);
+}
+
+/// RFC 3261 section 18.3: what a stream brings is answered or the connection is closed, never left in the dark.
+#[test]
+fn a_request_that_cannot_be_framed_closes_its_connection() {
+    let trial = Trial::start(&LAB);
+    let address: SocketAddr = trial.address("lab_tcp");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a bound");
+    stream.write_all(b"OPTIONS sip:x@y SIP/2.0\r\nContent-Length: -1\r\n\r\n").expect("written");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it is closed");
+}
