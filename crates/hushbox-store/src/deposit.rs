@@ -375,3 +375,115 @@ fn versioned(bytes: &[u8]) -> Result<Reader<'_>, FormatError> {
         None => Err(FormatError::Malformed("version")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hpke::generate_mailbox_keys;
+
+    const MARKER: &[u8] = b"MARKER-AUDIO-MARKER-AUDIO";
+
+    fn begin() -> (Deposit, Record) {
+        let start = DepositStart {
+            message: MessageId::from_bytes([3; 16]),
+            account: AccountId::from_bytes([1; 16]),
+            mailbox: MailboxId::from_bytes([2; 16]),
+            epoch: 1,
+            profile: Profile::Hipaa,
+            public_key: generate_mailbox_keys().unwrap().0,
+            received_at: Timestamp::from_second(1_700_000_000).unwrap(),
+            envelope: Envelope::default(),
+            frame_format: 1,
+            sample_rate: 8000,
+        };
+        Deposit::begin(&start, [9; 32]).unwrap()
+    }
+
+    fn ending() -> Ending {
+        Ending { samples: 8000, end: EndKind::CallerHungUp, quiet: false }
+    }
+
+    #[test]
+    fn nothing_that_reaches_the_spool_holds_the_audio_or_the_key() {
+        let (mut deposit, first) = begin();
+        let mut records = vec![first];
+        records.extend(deposit.chunk(&MARKER.repeat(20), 8000).unwrap());
+        records.extend(deposit.finish(ending()).unwrap());
+        for record in records {
+            for secret in [MARKER, &[9; 8]] {
+                assert!(!record.body.windows(secret.len()).any(|window| window == secret));
+            }
+        }
+    }
+
+    #[test]
+    fn frames_longer_than_a_chunk_become_several() {
+        let (mut deposit, _) = begin();
+        let records = deposit.chunk(&[0; limits::CHUNK_BYTES_MAX + 1], 8000).unwrap();
+        assert_eq!(records.iter().map(|record| record.index).collect::<Vec<_>>(), [0, 1]);
+        assert!(records.iter().all(|record| record.body.len() <= limits::SPOOL_PAYLOAD_BYTES_MAX));
+        assert!(deposit.chunk(&[], 8000).unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_last_record_counts_and_hashes_what_was_sealed() {
+        let (mut deposit, first) = begin();
+        let first = First::parse(&first.body).unwrap();
+        let chunk = deposit.chunk(b"frames", 8000).unwrap().remove(0);
+        let [empty, last] = deposit.finish(ending()).unwrap();
+        let last = Last::parse(&last.body).unwrap();
+        let mut object = first.stream.to_bytes().to_vec();
+        for record in [chunk, empty] {
+            let (_, sealed) = parse_chunk(&record.body).unwrap();
+            object.extend_from_slice(&chunk_head(&sealed));
+            object.extend_from_slice(&sealed);
+        }
+        assert_eq!(last.chunk_count, 2);
+        assert_eq!(last.object_len, u64::try_from(object.len()).unwrap());
+        assert_eq!(last.object_hash, Hash::of(&object));
+    }
+
+    #[test]
+    fn a_deposit_prints_no_key() {
+        let printed = format!("{:?}", begin().0);
+        assert!(!printed.contains("key") && !printed.contains('9'), "{printed}");
+    }
+
+    #[test]
+    fn every_end_has_a_code_of_its_own() {
+        for code in 0..=255 {
+            if let Some(end) = EndKind::of(code) {
+                assert_eq!(end.code(), code);
+            }
+        }
+        assert_eq!((0..=255).filter_map(EndKind::of).count(), 7);
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_that_are_records_are_written_as_they_were_read(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            len in any::<prop::sample::Index>(),
+        ) {
+            let (deposit, first) = begin();
+            let [_, last] = deposit.finish(ending()).unwrap();
+            for body in [first.body, last.body] {
+                let mut bytes = body.to_vec();
+                for (at, byte) in &changes {
+                    let at = at.index(bytes.len());
+                    bytes[at] = *byte;
+                }
+                bytes.truncate(body.len() - len.index(4) * len.index(body.len() + 1) / 4);
+                if let Ok(first) = First::parse(&bytes) {
+                    prop_assert_eq!(first.to_bytes(), bytes.clone());
+                }
+                if let Ok(last) = Last::parse(&bytes) {
+                    prop_assert_eq!(last.to_bytes(), bytes.clone());
+                }
+                let _ = parse_chunk(&Bytes::from(bytes));
+            }
+        }
+    }
+}

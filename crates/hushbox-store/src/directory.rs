@@ -36,7 +36,7 @@ pub struct Directory {
     grants_by_person: BTreeMap<PersonId, BTreeSet<GrantId>>,
     grants_by_mailbox: BTreeMap<MailboxId, BTreeSet<GrantId>>,
     certificates_by_key: BTreeMap<[u8; 32], CertificateOwner>,
-    certificates_by_name: BTreeMap<String, Vec<(CertificateOwner, Option<[u8; 32]>)>>,
+    certificates_by_name: BTreeMap<String, Vec<NamedCertificate>>,
     hash: Option<Hash>,
 }
 
@@ -47,6 +47,15 @@ pub enum CertificateOwner {
     Device(DeviceId),
     /// A trunk's.
     Trunk(TrunkId),
+}
+
+/// A certificate that is recognised by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedCertificate {
+    /// Whose it is.
+    pub owner: CertificateOwner,
+    /// SHA-256 of the authority that must have signed it; none: any that is configured.
+    pub authority: Option<[u8; 32]>,
 }
 
 impl CertificateOwner {
@@ -223,12 +232,9 @@ impl Directory {
         self.certificates_by_key.get(key_hash).copied()
     }
 
-    /// Whose name this is, each with the authority that must have signed it (none: any that is configured).
-    pub fn certificates_by_name(
-        &self,
-        name: &str,
-    ) -> impl Iterator<Item = (CertificateOwner, Option<[u8; 32]>)> + '_ {
-        self.certificates_by_name.get(&name_key(name)).into_iter().flatten().copied()
+    /// Whose name this is, each with the authority that must have signed the certificate.
+    pub fn certificates_by_name(&self, name: &str) -> &[NamedCertificate] {
+        self.certificates_by_name.get(&name_key(name)).map_or(&[], Vec::as_slice)
     }
 
     /// That node.
@@ -471,9 +477,9 @@ impl Building {
             }
             CertificateBinding::AuthorityAndName { authority, name } => {
                 let known = self.directory.certificates_by_name.entry(name_key(name)).or_default();
-                let same =
-                    known.iter().find(|(_, signer)| signer == authority).map(|(other, _)| *other);
-                known.push((owner, *authority));
+                let same = known.iter().find(|other| other.authority == *authority);
+                let same = same.map(|other| other.owner);
+                known.push(NamedCertificate { owner, authority: *authority });
                 if let Some(other) = same {
                     self.taken(owner.row(), other.row(), "certificate name", name);
                 }

@@ -114,3 +114,67 @@ const VERSION: u8 = 1;
 fn cut(text: &str) -> String {
     text.get(..text.floor_char_boundary(limits::CALLER_BYTES_MAX)).unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use hushbox_policy::{AccountId, MailboxId, MessageId, Profile};
+
+    use super::*;
+    use crate::hpke::generate_mailbox_keys;
+
+    fn place() -> Place {
+        Place {
+            account: AccountId::from_bytes([1; 16]),
+            mailbox: MailboxId::from_bytes([2; 16]),
+            message: MessageId::from_bytes([3; 16]),
+            epoch: 1,
+            profile: Profile::Hipaa,
+        }
+    }
+
+    fn envelope(number: &str, name: &str) -> Envelope {
+        Envelope {
+            caller_number: CallerNumber::new(number).ok(),
+            caller_name: CallerName::new(name).ok(),
+            facts: CallFacts { codec: Some("PCMU".into()), ..CallFacts::default() },
+        }
+    }
+
+    #[test]
+    fn the_caller_comes_back_for_the_mailbox_alone() {
+        let (public, private) = generate_mailbox_keys().unwrap();
+        let name = "Mary \"M\" Major\u{1}é";
+        let sealed = envelope("+15551234567", name).seal(&public, &place()).unwrap();
+        let opened = Envelope::open(&private, &place(), &sealed).unwrap();
+        assert_eq!(opened.caller_number.unwrap().expose(), "+15551234567");
+        assert_eq!(opened.caller_name.unwrap().expose(), name);
+        assert_eq!(opened.facts.codec.as_deref(), Some("PCMU"));
+        let (_, other) = generate_mailbox_keys().unwrap();
+        assert!(Envelope::open(&other, &place(), &sealed).is_none());
+    }
+
+    #[test]
+    fn a_sealed_envelope_shows_neither_the_caller_nor_how_long_the_name_is() {
+        let (public, _) = generate_mailbox_keys().unwrap();
+        let long =
+            envelope("+15551234567", "Mary Major-Minor of Somewhere").seal(&public, &place());
+        let short = envelope("1", "M").seal(&public, &place());
+        let none = Envelope::default().seal(&public, &place()).unwrap();
+        let long = long.unwrap();
+        assert_eq!(long.len(), short.unwrap().len());
+        assert_eq!(long.len(), none.len());
+        assert!(!long.windows(7).any(|window| window == b"5551234"));
+    }
+
+    #[test]
+    fn an_envelope_does_not_print_its_caller() {
+        let printed = format!("{:?}", envelope("+15551234567", "Mary Major"));
+        assert!(!printed.contains("555") && !printed.contains("Mary"), "{printed}");
+    }
+
+    #[test]
+    fn a_fact_of_any_length_is_cut_at_a_character() {
+        let fact = format!("{}é", "x".repeat(limits::CALLER_BYTES_MAX - 1));
+        assert_eq!(cut(&fact).len(), limits::CALLER_BYTES_MAX - 1);
+    }
+}

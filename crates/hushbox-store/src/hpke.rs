@@ -121,3 +121,118 @@ pub(crate) fn belong_together(public: &MailboxPublicKey, private: &MailboxPrivat
         },
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use ::hpke::aead::AesGcm256;
+    use ::hpke::kdf::HkdfSha256;
+    use ::hpke::kem::DhP256HkdfSha256;
+    use ::hpke::{
+        Deserializable, Kem, OpModeR, OpModeS, Serializable, single_shot_open, single_shot_seal,
+    };
+
+    use super::*;
+
+    fn place() -> Place {
+        Place {
+            account: AccountId::from_bytes([1; 16]),
+            mailbox: MailboxId::from_bytes([2; 16]),
+            message: MessageId::from_bytes([3; 16]),
+            epoch: 1,
+            profile: Profile::Hipaa,
+        }
+    }
+
+    fn opened(
+        with: &MailboxPrivateKey,
+        kind: Kind,
+        place: &Place,
+        sealed: &[u8],
+    ) -> Option<Vec<u8>> {
+        open(with, kind, place, sealed).map(|bytes| bytes.to_vec())
+    }
+
+    #[test]
+    fn another_implementation_opens_what_is_sealed_here() {
+        let (public, private) = generate_mailbox_keys().unwrap();
+        let sealed = seal(&public, Kind::MessageKey, &place(), b"a message's key").unwrap();
+        let (enc, ciphertext) = sealed[HEADER.len()..].split_at(ENC_LEN);
+        let key = <DhP256HkdfSha256 as Kem>::PrivateKey::from_bytes(private.expose()).unwrap();
+        let enc = <DhP256HkdfSha256 as Kem>::EncappedKey::from_bytes(enc).unwrap();
+        let opened = single_shot_open::<AesGcm256, HkdfSha256, DhP256HkdfSha256>(
+            &OpModeR::Base,
+            &key,
+            &enc,
+            Kind::MessageKey.info(),
+            ciphertext,
+            &place().aad(),
+        );
+        assert_eq!(opened.unwrap(), b"a message's key");
+    }
+
+    #[test]
+    fn what_another_implementation_seals_opens_here() {
+        let (public, private) = generate_mailbox_keys().unwrap();
+        let key = <DhP256HkdfSha256 as Kem>::PublicKey::from_bytes(public.as_bytes()).unwrap();
+        let (enc, ciphertext) = single_shot_seal::<AesGcm256, HkdfSha256, DhP256HkdfSha256>(
+            &OpModeS::Base,
+            &key,
+            Kind::Envelope.info(),
+            b"an envelope",
+            &place().aad(),
+        )
+        .unwrap();
+        let sealed = [&HEADER, enc.to_bytes().as_slice(), &ciphertext].concat();
+        let opened = opened(&private, Kind::Envelope, &place(), &sealed);
+        assert_eq!(opened.as_deref(), Some(b"an envelope".as_slice()));
+    }
+
+    #[test]
+    fn what_is_sealed_for_one_place_opens_in_no_other() {
+        let (public, private) = generate_mailbox_keys().unwrap();
+        let sealed = seal(&public, Kind::MessageKey, &place(), &[9; 32]).unwrap();
+        let elsewhere = [
+            Place { account: AccountId::from_bytes([9; 16]), ..place() },
+            Place { mailbox: MailboxId::from_bytes([9; 16]), ..place() },
+            Place { message: MessageId::from_bytes([9; 16]), ..place() },
+            Place { epoch: 2, ..place() },
+            Place { profile: Profile::Standard, ..place() },
+        ];
+        for other in elsewhere {
+            assert_eq!(opened(&private, Kind::MessageKey, &other, &sealed), None, "{other:?}");
+        }
+        assert_eq!(opened(&private, Kind::Envelope, &place(), &sealed), None);
+        let (_, stranger) = generate_mailbox_keys().unwrap();
+        assert_eq!(opened(&stranger, Kind::MessageKey, &place(), &sealed), None);
+        assert!(opened(&private, Kind::MessageKey, &place(), &sealed).is_some());
+    }
+
+    #[test]
+    fn a_sealed_key_with_any_byte_changed_or_cut_anywhere_does_not_open() {
+        let (public, private) = generate_mailbox_keys().unwrap();
+        let sealed = seal(&public, Kind::MessageKey, &place(), &[9; 32]).unwrap();
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 1 << (at % 8);
+            assert_eq!(opened(&private, Kind::MessageKey, &place(), &flipped), None, "byte {at}");
+            assert_eq!(opened(&private, Kind::MessageKey, &place(), &sealed[..at]), None);
+        }
+    }
+
+    #[test]
+    fn a_point_off_the_curve_seals_nothing() {
+        let mut point = [7; MailboxPublicKey::LEN];
+        point[0] = 4;
+        let key = MailboxPublicKey::from_slice(&point).unwrap();
+        let sealed = seal(&key, Kind::MessageKey, &place(), &[9; 32]);
+        assert_eq!(sealed, Err(SealError::NotAPublicKey));
+    }
+
+    #[test]
+    fn the_halves_of_two_pairs_do_not_belong_together() {
+        let (one, one_private) = generate_mailbox_keys().unwrap();
+        let (_, other_private) = generate_mailbox_keys().unwrap();
+        assert!(belong_together(&one, &one_private));
+        assert!(!belong_together(&one, &other_private));
+    }
+}

@@ -2,6 +2,24 @@
 //!
 //! Every secret here is wiped when dropped and has no `Debug`, `Display`, `Clone` or `Serialize`. A wrapped key names
 //! what it is a key of in its associated data, so a wrapped key moved to another row opens nothing there.
+//!
+//! The only key that code outside of this crate can look at is a public one:
+//!
+//! ```compile_fail,E0277
+//! fn printed<T: std::fmt::Debug>() {}
+//! printed::<hushbox_store::keys::RootKey>();
+//! ```
+//!
+//! ```compile_fail,E0277
+//! fn copied<T: Clone>() {}
+//! copied::<hushbox_store::keys::MailboxPrivateKey>();
+//! ```
+//!
+//! ```compile_fail,E0624
+//! fn bytes(key: &hushbox_store::keys::MessageKey) -> &[u8; 32] {
+//!     key.expose()
+//! }
+//! ```
 
 use std::fmt;
 
@@ -400,5 +418,121 @@ impl ServiceKey {
         sealed: &WrappedKey,
     ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
         unwrap(&self.0, &Purpose::DigestSecret { device, algorithm: algorithm.name() }, sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONCE: [u8; NONCE_LEN] = [5; NONCE_LEN];
+
+    fn account(byte: u8) -> AccountId {
+        AccountId::from_bytes([byte; 16])
+    }
+
+    fn mailbox(byte: u8) -> MailboxId {
+        MailboxId::from_bytes([byte; 16])
+    }
+
+    #[test]
+    fn the_hierarchy_unwraps_from_the_root_to_the_mailbox() {
+        let root = RootKey::from_bytes(&[1; 32]);
+        let account_key = AccountKey::from_bytes(&[2; 32]);
+        let private = MailboxPrivateKey::from_bytes(&[3; 32]);
+        let wrapped_account = root.wrap_account_key(account(1), &account_key, NONCE).unwrap();
+        let wrapped_mailbox =
+            account_key.wrap_mailbox_key(account(1), mailbox(1), 1, &private, NONCE).unwrap();
+
+        let account_key = root.unwrap_account_key(account(1), &wrapped_account).unwrap();
+        let opened = account_key.unwrap_mailbox_key(account(1), mailbox(1), 1, &wrapped_mailbox);
+        assert_eq!(opened.ok().map(|key| *key.expose()), Some([3; 32]));
+        assert_eq!(wrapped_account.wrapped_by(), Some(root.id()));
+    }
+
+    #[test]
+    fn a_wrapped_key_moved_to_another_row_opens_nothing_there() {
+        let key = AccountKey::from_bytes(&[2; 32]);
+        let private = MailboxPrivateKey::from_bytes(&[3; 32]);
+        let wrapped = key.wrap_mailbox_key(account(1), mailbox(1), 1, &private, NONCE).unwrap();
+        for (account, mailbox, epoch) in
+            [(account(2), mailbox(1), 1), (account(1), mailbox(2), 1), (account(1), mailbox(1), 2)]
+        {
+            let opened = key.unwrap_mailbox_key(account, mailbox, epoch, &wrapped);
+            assert_eq!(opened.err(), Some(KeyError::Damaged));
+        }
+        let root = RootKey::from_bytes(&[2; 32]);
+        let wrapped = root.wrap_account_key(account(1), &key, NONCE).unwrap();
+        assert_eq!(root.unwrap_account_key(account(2), &wrapped).err(), Some(KeyError::Damaged));
+        // The same bytes as another kind of key.
+        assert_eq!(root.unwrap_directory_key(&wrapped).err(), Some(KeyError::Damaged));
+    }
+
+    #[test]
+    fn another_root_key_is_told_from_a_damaged_row() {
+        let wrapped = RootKey::from_bytes(&[1; 32])
+            .wrap_account_key(account(1), &AccountKey::from_bytes(&[2; 32]), NONCE)
+            .unwrap();
+        let other = RootKey::from_bytes(&[9; 32]);
+        assert_eq!(other.unwrap_account_key(account(1), &wrapped).err(), Some(KeyError::WrongKey));
+    }
+
+    #[test]
+    fn a_wrapped_key_with_any_bit_flipped_or_cut_anywhere_does_not_open() {
+        let root = RootKey::from_bytes(&[1; 32]);
+        let key = AccountKey::from_bytes(&[2; 32]);
+        let wrapped = root.wrap_account_key(account(1), &key, NONCE).unwrap();
+        for bit in 0..wrapped.as_bytes().len() * 8 {
+            let mut bytes = wrapped.as_bytes().to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let flipped = WrappedKey::from_bytes(bytes);
+            assert!(root.unwrap_account_key(account(1), &flipped).is_err(), "bit {bit}");
+        }
+        for len in 0..wrapped.as_bytes().len() {
+            let cut = WrappedKey::from_bytes(wrapped.as_bytes()[..len].to_vec());
+            assert!(root.unwrap_account_key(account(1), &cut).is_err(), "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn a_digest_secret_opens_for_its_device_and_algorithm_only() {
+        let key = ServiceKey::from_bytes(&[1; 32]);
+        let device = DeviceId::from_bytes([1; 16]);
+        let sealed =
+            key.seal_digest_secret(device, DigestAlgorithm::Sha256, b"0123", NONCE).unwrap();
+        let opened = key.open_digest_secret(device, DigestAlgorithm::Sha256, &sealed).unwrap();
+        assert_eq!(opened.as_slice(), b"0123");
+        assert!(key.open_digest_secret(device, DigestAlgorithm::Md5, &sealed).is_err());
+        let other = DeviceId::from_bytes([2; 16]);
+        assert!(key.open_digest_secret(other, DigestAlgorithm::Sha256, &sealed).is_err());
+    }
+
+    #[test]
+    fn a_key_id_tells_keys_apart_and_nothing_else_about_them() {
+        let id = RootKey::from_bytes(&[1; 32]).id();
+        assert_ne!(id, RootKey::from_bytes(&[2; 32]).id());
+        assert_ne!(id.as_bytes(), &[1; KeyId::LEN]);
+        assert_eq!(KeyId::from_slice(id.as_bytes()), Some(id));
+        assert_eq!(KeyId::from_slice(&[0; 3]), None);
+    }
+
+    #[test]
+    fn wrapped_keys_print_their_length_only() {
+        let wrapped = WrappedKey::from_bytes(vec![0xab; 40]);
+        assert_eq!(format!("{wrapped:?}"), "WrappedKey(40 bytes)");
+        let json = serde_json::to_string(&wrapped).unwrap();
+        assert_eq!(serde_json::from_str::<WrappedKey>(&json).unwrap(), wrapped);
+    }
+
+    #[test]
+    fn only_an_uncompressed_point_is_a_public_key() {
+        let mut point = [1; MailboxPublicKey::LEN];
+        assert_eq!(MailboxPublicKey::from_slice(&point), None);
+        point[0] = 4;
+        let key = MailboxPublicKey::from_slice(&point).unwrap();
+        assert_eq!(MailboxPublicKey::from_slice(&point[..64]), None);
+        let json = serde_json::to_string(&key).unwrap();
+        assert_eq!(serde_json::from_str::<MailboxPublicKey>(&json).unwrap(), key);
+        assert!(serde_json::from_str::<MailboxPublicKey>("\"0102\"").is_err());
     }
 }

@@ -40,7 +40,7 @@ mod wire;
 pub use change::{Destruction, StateChange};
 pub use delivery::{Audited, Delivery, Step, StepDone};
 pub use deposit::{Deposit, DepositStart, EndKind, Ending};
-pub use directory::{CertificateOwner, Directory};
+pub use directory::{CertificateOwner, Directory, NamedCertificate};
 pub use envelope::{CallFacts, Envelope};
 pub use error::{
     DirectoryError, FormatError, IndexError, IntegrityError, KeyError, ObjectsError, SealError,

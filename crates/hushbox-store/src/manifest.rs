@@ -175,3 +175,76 @@ impl SignedManifest {
         Hash::of(&self.bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            node: NodeId::from_bytes([1; 16]),
+            account: AccountId::from_bytes([2; 16]),
+            mailbox: MailboxId::from_bytes([3; 16]),
+            message: MessageId::from_bytes([4; 16]),
+            profile: Profile::Hipaa,
+            end: EndKind::Hash,
+            truncated: false,
+            quiet: true,
+            frame_format: 1,
+            received_at: Timestamp::from_millisecond(1_700_000_000_123).unwrap(),
+            samples: 80_000,
+            sample_rate: 8_000,
+            chunk_count: 11,
+            object_len: 90_000,
+            object_hash: Hash::of(b"object"),
+            envelope_hash: Hash::of(b"envelope"),
+        }
+    }
+
+    #[test]
+    fn a_manifest_reads_back_as_it_was_written() {
+        let bytes = manifest().to_bytes();
+        assert_eq!(bytes.len(), 176);
+        assert_eq!(Manifest::parse(&bytes), Ok(manifest()));
+    }
+
+    #[test]
+    fn a_later_version_is_named_and_not_guessed_at() {
+        let mut bytes = manifest().to_bytes();
+        bytes[7] = 9;
+        assert_eq!(Manifest::parse(&bytes), Err(FormatError::Version(9)));
+        assert_eq!(Manifest::parse(b"HBAUDIO\x01"), Err(FormatError::Magic));
+    }
+
+    #[test]
+    fn a_manifest_changed_in_any_byte_is_not_signed() {
+        let key = NodeKey::generate().unwrap();
+        let signed = manifest().sign(&key).unwrap();
+        assert!(signed.verify(&key.public()));
+        for at in 0..signed.bytes.len() {
+            let mut changed = signed.clone();
+            changed.bytes[at] ^= 1;
+            assert!(!changed.verify(&key.public()), "byte {at}");
+            assert_ne!(changed.hash(), signed.hash());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_are_a_manifest_are_written_as_they_were_read(
+            changes in proptest::collection::vec((0..176_usize, any::<u8>()), 0..4),
+            len in 0..=177_usize,
+        ) {
+            let mut bytes = manifest().to_bytes();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            bytes.resize(len, 0);
+            if let Ok(manifest) = Manifest::parse(&bytes) {
+                prop_assert_eq!(manifest.to_bytes(), bytes);
+            }
+        }
+    }
+}

@@ -146,3 +146,112 @@ impl Pieces {
         Some(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hushbox_policy::{AccountId, MailboxId, Profile};
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::deposit::{Deposit, DepositStart, EndKind, Ending};
+    use crate::envelope::Envelope;
+    use crate::hpke::generate_mailbox_keys;
+
+    fn begin(message: u8) -> (Deposit, Record) {
+        let start = DepositStart {
+            message: MessageId::from_bytes([message; 16]),
+            account: AccountId::from_bytes([1; 16]),
+            mailbox: MailboxId::from_bytes([2; 16]),
+            epoch: 1,
+            profile: Profile::Hipaa,
+            public_key: generate_mailbox_keys().unwrap().0,
+            received_at: Timestamp::from_second(1_700_000_000).unwrap(),
+            envelope: Envelope::default(),
+            frame_format: 1,
+            sample_rate: 8000,
+        };
+        Deposit::begin(&start, [message; 32]).unwrap()
+    }
+
+    fn whole(message: u8) -> Vec<Record> {
+        let (mut deposit, first) = begin(message);
+        let mut records = vec![first];
+        for second in 1..=3 {
+            records.extend(deposit.chunk(&[0x55; 500], second * 8000).unwrap());
+        }
+        let ending = Ending { samples: 24_500, end: EndKind::Hash, quiet: false };
+        records.extend(deposit.finish(ending).unwrap());
+        records
+    }
+
+    fn recovered(records: &[Record]) -> Recovered {
+        let mut recovery = Recovery::new();
+        records.iter().for_each(|record| recovery.record(record));
+        recovery.finish()
+    }
+
+    #[test]
+    fn a_finished_message_comes_back_whole() {
+        let recovered = recovered(&whole(1));
+        let [message] = recovered.messages.as_slice() else { panic!("one message") };
+        assert_eq!(message.chunks.len(), 4);
+        assert_eq!(message.last.map(|last| last.samples), Some(24_500));
+        assert!(!message.damaged);
+    }
+
+    #[test]
+    fn an_unfinished_message_comes_back_up_to_its_last_whole_chunk() {
+        let records = whole(1);
+        let recovered = recovered(&records[..3]);
+        let [message] = recovered.messages.as_slice() else { panic!("one message") };
+        assert_eq!(message.chunks.len(), 2);
+        assert_eq!((message.samples, message.last, message.damaged), (16_000, None, false));
+    }
+
+    #[test]
+    fn chunks_behind_a_gap_do_not_come_back() {
+        let mut records = whole(1);
+        records.remove(2);
+        let recovered = recovered(&records);
+        let [message] = recovered.messages.as_slice() else { panic!("one message") };
+        assert_eq!(message.chunks.len(), 1);
+        assert_eq!(message.samples, 8_000);
+        assert!(message.last.is_none() && message.damaged, "it was saved once: somebody must hear");
+    }
+
+    #[test]
+    fn records_read_twice_or_out_of_order_change_nothing() {
+        let records = whole(1);
+        let mut again = [records.clone(), records.clone()].concat();
+        again.reverse();
+        assert_eq!(recovered(&again), recovered(&records));
+    }
+
+    #[test]
+    fn the_messages_of_several_calls_are_kept_apart() {
+        let (one, other) = (whole(1), whole(2));
+        let mixed: Vec<Record> =
+            one.iter().zip(&other).flat_map(|(a, b)| [a.clone(), b.clone()]).collect();
+        let recovered = recovered(&mixed);
+        assert_eq!(recovered.messages.len(), 2);
+        assert!(recovered.messages.iter().all(|message| message.last.is_some()));
+    }
+
+    #[test]
+    fn delivered_discarded_and_silent_messages_need_nothing_more() {
+        let mut records = whole(1);
+        records.push(Record::delivered(MessageId::from_bytes([1; 16])));
+        let (deposit, first) = begin(2);
+        records.extend([first, deposit.discard()]);
+        records.push(begin(3).1);
+        let recovered = recovered(&records);
+        assert!(recovered.messages.is_empty() && recovered.orphaned.is_empty());
+        assert_eq!(recovered.finished.len(), 3);
+    }
+
+    #[test]
+    fn chunks_without_a_first_record_are_reported() {
+        let recovered = recovered(&whole(1)[1..]);
+        assert_eq!(recovered.orphaned, [MessageId::from_bytes([1; 16])]);
+    }
+}

@@ -229,3 +229,117 @@ pub(crate) fn chunk_head(sealed: &[u8]) -> [u8; CHUNK_HEAD_LEN] {
 pub(crate) fn plausible_chunk_len(len: usize) -> bool {
     (TAG_LEN..=limits::CHUNK_BYTES_MAX + TAG_LEN).contains(&len)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn sealer(key: u8, message: u8) -> Sealer {
+        Sealer::new(
+            &MessageKey::from_bytes(&[key; 32]),
+            Profile::Hipaa,
+            1,
+            AccountId::from_bytes([1; 16]),
+            MailboxId::from_bytes([2; 16]),
+            MessageId::from_bytes([message; 16]),
+        )
+        .unwrap()
+    }
+
+    fn opener(key: u8, header: &StreamHeader) -> Opener {
+        Opener::new(&MessageKey::from_bytes(&[key; 32]), header).unwrap()
+    }
+
+    fn opens(opener: &mut Opener, index: u32, last: bool, sealed: &[u8]) -> Option<Vec<u8>> {
+        opener.open(index, last, &mut sealed.to_vec()).map(<[u8]>::to_vec)
+    }
+
+    #[test]
+    fn a_chunk_opens_at_its_place_and_nowhere_else() {
+        let mut sealer = sealer(1, 3);
+        let first = sealer.seal(b"one", false).unwrap();
+        let second = sealer.seal(b"two", true).unwrap();
+        let mut opener = opener(1, sealer.header());
+        assert_eq!(opens(&mut opener, 0, false, &first).as_deref(), Some(b"one".as_slice()));
+        assert_eq!(opens(&mut opener, 1, true, &second).as_deref(), Some(b"two".as_slice()));
+        assert_eq!(opens(&mut opener, 1, false, &first), None, "moved");
+        assert_eq!(opens(&mut opener, 0, true, &first), None, "made the last one");
+        assert_eq!(opens(&mut opener, 1, false, &second), None, "made one that is not the last");
+    }
+
+    #[test]
+    fn a_chunk_of_another_message_does_not_open() {
+        let mut one = sealer(1, 3);
+        let mut other_key = sealer(2, 3);
+        let mut other_message = sealer(1, 4);
+        let mut opener = opener(1, one.header());
+        assert!(opens(&mut opener, 0, false, &one.seal(b"x", false).unwrap()).is_some());
+        assert_eq!(opens(&mut opener, 0, false, &other_key.seal(b"x", false).unwrap()), None);
+        assert_eq!(opens(&mut opener, 0, false, &other_message.seal(b"x", false).unwrap()), None);
+    }
+
+    #[test]
+    fn a_chunk_under_another_profile_does_not_open() {
+        let mut sealer = sealer(1, 3);
+        let sealed = sealer.seal(b"x", false).unwrap();
+        let header = StreamHeader { profile: Profile::Standard, ..*sealer.header() };
+        assert_eq!(opens(&mut opener(1, &header), 0, false, &sealed), None);
+    }
+
+    #[test]
+    fn a_chunk_with_any_bit_flipped_or_cut_anywhere_does_not_open() {
+        let mut sealer = sealer(1, 3);
+        let sealed = sealer.seal(&[0x55; 40], false).unwrap();
+        let mut opener = opener(1, sealer.header());
+        for bit in 0..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(opens(&mut opener, 0, false, &flipped), None, "bit {bit}");
+        }
+        for len in 0..sealed.len() {
+            assert_eq!(opens(&mut opener, 0, false, &sealed[..len]), None, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn no_nonce_is_used_twice_and_a_full_message_can_still_be_ended() {
+        let mut sealer = sealer(1, 3);
+        sealer.next = limits::CHUNKS_MAX - 1;
+        assert_eq!(sealer.seal(b"x", false), Err(SealError::TooManyChunks));
+        assert!(sealer.seal(b"", true).is_ok());
+        assert_eq!(sealer.seal(b"", true), Err(SealError::TooManyChunks));
+    }
+
+    #[test]
+    fn two_messages_have_two_nonce_prefixes() {
+        assert_ne!(sealer(1, 3).header().prefix, sealer(2, 3).header().prefix);
+    }
+
+    #[test]
+    fn a_later_version_is_named_and_not_guessed_at() {
+        let mut bytes = sealer(1, 3).header().to_bytes();
+        bytes[7] = 2;
+        assert_eq!(StreamHeader::parse(&bytes), Err(FormatError::Version(2)));
+        bytes[0] = b'X';
+        assert_eq!(StreamHeader::parse(&bytes), Err(FormatError::Magic));
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_that_are_a_header_are_written_as_they_were_read(
+            changes in proptest::collection::vec((0..HEADER_LEN, any::<u8>()), 0..4),
+            len in 0..=HEADER_LEN + 1,
+        ) {
+            let mut bytes = sealer(1, 3).header().to_bytes().to_vec();
+            for (at, byte) in changes {
+                bytes[at] = byte;
+            }
+            bytes.resize(len, 0);
+            if let Ok(header) = StreamHeader::parse(&bytes) {
+                prop_assert_eq!(header.to_bytes().to_vec(), bytes);
+            }
+        }
+    }
+}

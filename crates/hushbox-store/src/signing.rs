@@ -159,3 +159,39 @@ impl DirectoryKey {
         self.0.sign(context, message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_holds_for_its_key_its_bytes_and_its_purpose() {
+        let key = NodeKey::generate().unwrap();
+        let signature = key.sign(Context::Manifest, b"signed").unwrap();
+        assert!(key.public().verifies(Context::Manifest, b"signed", &signature));
+        assert!(!key.public().verifies(Context::Manifest, b"Signed", &signature));
+        assert!(!key.public().verifies(Context::DirectoryRow, b"signed", &signature));
+        let other = NodeKey::generate().unwrap();
+        assert!(!other.public().verifies(Context::Manifest, b"signed", &signature));
+        assert!(!key.public().verifies(Context::Manifest, b"signed", b""));
+    }
+
+    #[test]
+    fn a_node_key_comes_back_from_its_file() {
+        let key = NodeKey::generate().unwrap();
+        let again = NodeKey::from_pkcs8(key.to_pkcs8()).unwrap();
+        assert_eq!(again.public(), key.public());
+        assert!(NodeKey::from_pkcs8(b"not a key").is_err());
+    }
+
+    #[test]
+    fn the_directory_key_is_stored_only_wrapped_by_the_root_key() {
+        let root = RootKey::from_bytes(&[1; 32]);
+        let key = DirectoryKey::generate().unwrap();
+        let wrapped = key.wrap(&root, [2; NONCE_LEN]).unwrap();
+        let again = DirectoryKey::unwrap(&root, &wrapped).unwrap();
+        assert_eq!(again.public(), key.public());
+        let other = RootKey::from_bytes(&[9; 32]);
+        assert_eq!(DirectoryKey::unwrap(&other, &wrapped).err(), Some(KeyError::WrongKey));
+    }
+}

@@ -259,3 +259,160 @@ pub fn generation_of(segment: &[u8]) -> Result<u64, FormatError> {
     }
     Ok(generation)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record(kind: RecordKind, message: u8, index: u32, body: &[u8]) -> Record {
+        Record {
+            kind,
+            message: MessageId::from_bytes([message; 16]),
+            index,
+            body: Bytes::copy_from_slice(body),
+        }
+    }
+
+    fn three() -> Vec<Record> {
+        vec![
+            record(RecordKind::First, 1, 0, b"first"),
+            record(RecordKind::Chunk, 1, 0, &[7; 100]),
+            record(RecordKind::Last, 1, 0, b"the last one"),
+        ]
+    }
+
+    fn segment(generation: u64, records: &[Record]) -> Vec<u8> {
+        let mut bytes = segment_header(generation).to_vec();
+        for record in records {
+            frame(generation, record, &mut bytes);
+        }
+        bytes
+    }
+
+    fn scanned(bytes: &[u8]) -> (Vec<Record>, Damage, usize) {
+        let mut scan = Scan::new(Bytes::copy_from_slice(bytes)).unwrap();
+        let records: Vec<Record> = scan.by_ref().collect();
+        (records, scan.damage(), scan.end())
+    }
+
+    #[test]
+    fn records_read_back_from_a_preallocated_segment() {
+        let mut bytes = segment(3, &three());
+        let written = bytes.len();
+        bytes.resize(4096, 0);
+        assert_eq!(scanned(&bytes), (three(), Damage::default(), written));
+    }
+
+    #[test]
+    fn a_torn_record_ends_the_log() {
+        let bytes = segment(3, &three());
+        let torn = &bytes[..bytes.len() - 9];
+        let mut padded = torn.to_vec();
+        padded.resize(4096, 0);
+        for bytes in [torn, padded.as_slice()] {
+            let (records, damage, _) = scanned(bytes);
+            assert_eq!(records, three()[..2]);
+            assert_eq!(damage, Damage { holes: 0, torn_tail: true });
+        }
+    }
+
+    #[test]
+    fn garbage_after_the_last_record_is_no_record() {
+        let mut bytes = segment(3, &three());
+        bytes.extend((0..999_u32).map(|at| u8::try_from(at * 31 % 251).unwrap()));
+        let (records, damage, _) = scanned(&bytes);
+        assert_eq!(records, three());
+        assert_eq!(damage, Damage { holes: 0, torn_tail: true });
+    }
+
+    #[test]
+    fn what_an_older_generation_left_is_not_read() {
+        let old = segment(2, &[three(), three(), three()].concat());
+        let mut bytes = segment(3, &three());
+        let written = bytes.len();
+        bytes.extend_from_slice(&old[written..]);
+        assert_eq!(scanned(&bytes), (three(), Damage::default(), written));
+    }
+
+    #[test]
+    fn records_behind_a_damaged_one_are_found_again() {
+        let mut bytes = segment(3, &three());
+        let second = SEGMENT_HEADER_LEN + three()[0].framed_len();
+        bytes[second + RECORD_HEAD_LEN + 5] ^= 1;
+        let (records, damage, end) = scanned(&bytes);
+        assert_eq!(records, [three()[0].clone(), three()[2].clone()]);
+        assert_eq!(damage, Damage { holes: 1, torn_tail: false });
+        assert_eq!(end, bytes.len());
+    }
+
+    #[test]
+    fn a_segment_with_a_damaged_header_is_refused() {
+        let bytes = segment(3, &three());
+        for at in 0..SEGMENT_HEADER_LEN {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x10;
+            assert!(Scan::new(damaged.into()).is_err(), "byte {at}");
+        }
+        assert_eq!(generation_of(&bytes), Ok(3));
+        assert_eq!(generation_of(&[0; 64]), Err(FormatError::Magic));
+    }
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let kind = prop_oneof![
+            Just(RecordKind::First),
+            Just(RecordKind::Chunk),
+            Just(RecordKind::Last),
+            Just(RecordKind::Delivered),
+            Just(RecordKind::Discarded),
+        ];
+        (kind, any::<u8>(), any::<u32>(), proptest::collection::vec(any::<u8>(), 0..90))
+            .prop_map(|(kind, message, index, body)| record(kind, message, index, &body))
+    }
+
+    proptest! {
+        #[test]
+        fn any_prefix_of_a_segment_gives_a_prefix_of_its_records(
+            records in proptest::collection::vec(any_record(), 0..8),
+            cut in any::<prop::sample::Index>(),
+            padding in 0..100_usize,
+        ) {
+            let bytes = segment(9, &records);
+            let mut prefix = bytes[..SEGMENT_HEADER_LEN.max(cut.index(bytes.len() + 1))].to_vec();
+            let mut whole = 0;
+            let mut at = SEGMENT_HEADER_LEN;
+            for record in &records {
+                // What is cut off the padding behind a record does not matter.
+                if at + RECORD_HEAD_LEN + record.body.len() > prefix.len() {
+                    break;
+                }
+                at += record.framed_len();
+                whole += 1;
+            }
+            prefix.resize(prefix.len() + padding, 0);
+            let (read, damage, _) = scanned(&prefix);
+            prop_assert!(read.len() >= whole);
+            prop_assert_eq!(&read[..], &records[..read.len()]);
+            prop_assert_eq!(damage.holes, 0);
+        }
+
+        #[test]
+        fn any_bytes_are_scanned_to_the_end(
+            bytes in proptest::collection::vec(any::<u8>(), 0..600),
+            records in proptest::collection::vec(any_record(), 0..4),
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        ) {
+            let mut segment = segment(9, &records);
+            segment.extend_from_slice(&bytes);
+            for (at, byte) in changes {
+                let at = at.index(segment.len());
+                segment[at] = byte;
+            }
+            if let Ok(scan) = Scan::new(segment.clone().into()) {
+                prop_assert!(scan.count() <= segment.len() / RECORD_HEAD_LEN);
+            }
+            let _ = Scan::new(bytes.into()).map(Iterator::count);
+        }
+    }
+}
