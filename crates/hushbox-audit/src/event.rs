@@ -320,3 +320,25 @@ pub struct EventExtra {
     /// What else is to be said.
     pub detail: Detail,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_events_share_a_code_or_a_name() {
+        let codes: BTreeSet<_> = EventName::ALL.iter().map(|name| name.code()).collect();
+        let names: BTreeSet<_> = EventName::ALL.iter().map(|name| name.as_str()).collect();
+        assert_eq!((codes.len(), names.len()), (EventName::ALL.len(), EventName::ALL.len()));
+    }
+
+    #[test]
+    fn an_event_reads_back_from_its_code_and_its_name() {
+        for name in EventName::ALL {
+            assert_eq!(EventName::from_code(name.code()), Some(*name));
+            assert_eq!(name.as_str().parse(), Ok(*name));
+        }
+    }
+}

@@ -296,3 +296,106 @@ fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N], Error> {
 fn text(bytes: &[u8]) -> Result<String, Error> {
     String::from_utf8(bytes.to_vec()).map_err(|_| Error::Record)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record(detail: Detail) -> Record {
+        Record {
+            seq: 7,
+            utc: Timestamp::from_microsecond(1_772_600_767_890_123).unwrap(),
+            monotonic_ms: 123_456,
+            node: NodeId::from_bytes([1; 16]),
+            prev: Hash::of(b"before"),
+            event: Event { detail, ..Event::new(EventName::CallIn, Who::Stranger) },
+        }
+    }
+
+    #[test]
+    fn a_record_with_all_that_details_can_say_is_within_the_limit() {
+        const NAMES: [&str; 32] = [
+            "detail-00",
+            "detail-01",
+            "detail-02",
+            "detail-03",
+            "detail-04",
+            "detail-05",
+            "detail-06",
+            "detail-07",
+            "detail-08",
+            "detail-09",
+            "detail-10",
+            "detail-11",
+            "detail-12",
+            "detail-13",
+            "detail-14",
+            "detail-15",
+            "detail-16",
+            "detail-17",
+            "detail-18",
+            "detail-19",
+            "detail-20",
+            "detail-21",
+            "detail-22",
+            "detail-23",
+            "detail-24",
+            "detail-25",
+            "detail-26",
+            "detail-27",
+            "detail-28",
+            "detail-29",
+            "detail-30",
+            "detail-31",
+        ];
+        let detail = NAMES.iter().fold(Detail::new(), |all, name| all.with(name, Hash::of(b"x")));
+        let mut full = record(detail);
+        full.event.reason = Some(Reason::new(&"é".repeat(200)).unwrap());
+        assert!(full.to_bytes().len() < crate::limits::RECORD_LENGTH_MAX);
+        assert_eq!(Record::from_bytes(&full.to_bytes()), Ok(full));
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_named_so() {
+        let mut bytes = record(Detail::new()).to_bytes();
+        bytes[0] = 2;
+        assert_eq!(Record::from_bytes(&bytes), Err(Error::Version));
+    }
+
+    #[test]
+    fn a_record_that_is_cut_or_longer_is_refused() {
+        let bytes = record(Detail::new().with("count", 3_u64)).to_bytes();
+        for length in 0..bytes.len() {
+            assert!(Record::from_bytes(&bytes[..length]).is_err(), "{length}");
+        }
+        assert_eq!(Record::from_bytes(&[&bytes[..], &[0]].concat()), Err(Error::Record));
+    }
+
+    proptest! {
+        /// One encoding for each record: nothing can be hidden in how it is written.
+        #[test]
+        fn whatever_reads_is_written_the_same(
+            place in 0_usize..400, with in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let detail = Detail::new()
+                .with("count", 3_u64)
+                .with("flag", true)
+                .with("hash", Hash::of(b"x"))
+                .with("word", "caller-hung-up");
+            let mut bytes = record(detail).to_bytes();
+            let place = place.min(bytes.len());
+            let end = (place + with.len()).min(bytes.len());
+            bytes.splice(place..end, with);
+            if let Ok(record) = Record::from_bytes(&bytes) {
+                prop_assert_eq!(record.to_bytes(), bytes);
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_reading_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Record::from_bytes(&[&[VERSION], &bytes[..]].concat());
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Who may do what in a voicemail server: decisions over facts, without memory.
 //!
 //! [`authorise`] answers a [`Request`] over [`Facts`] with a [`Permit`] that only this crate can make; what is not
-//! in its table is denied. Around it stand the things a decision speaks of: [ids](ids), numbers, PINs and their
+//! in its table is denied. Around it stand the things a decision speaks of: [ids], numbers, PINs and their
 //! verifiers, profiles and the features they lock, the lock-out counters, the retention rules.
 //!
 //! Absent on purpose: clocks, randomness, files, and any way to a message's audio. A [`Permit`] alone opens

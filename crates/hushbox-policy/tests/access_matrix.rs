@@ -1,6 +1,7 @@
 //! hipaa-controls 1.1: every actor x role x action x object x surface x factor, against a statement of who may do what
 //! that was written down apart from the table in `access.rs`. What is not stated is denied.
 #![expect(clippy::disallowed_methods, reason = "the facts are what is walked")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! Lock-out of log-ins (design.md "Who may call", hipaa-controls 5.3 and 5.5), in time that passes at will.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
