@@ -7,9 +7,11 @@
 //! was lost and is silence.
 
 mod decoder;
+mod length;
 mod writer;
 
 pub use decoder::{Decoder, FormatError};
+pub use length::recorded_samples;
 pub use writer::FrameWriter;
 
 use crate::audio::Codec;

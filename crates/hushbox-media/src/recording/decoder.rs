@@ -108,6 +108,11 @@ impl Decoder {
         samples
     }
 
+    /// Where the timeline ends, as far as is known.
+    pub fn end(&self) -> u64 {
+        self.until
+    }
+
     /// Samples given so far.
     pub fn pulled(&self) -> u64 {
         self.place
