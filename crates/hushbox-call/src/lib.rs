@@ -3,15 +3,24 @@
 //! Pure like the crates below it: time, random bytes, packets and the store's answers come in as values; transmissions,
 //! requests and deadlines go out as values. There is no socket, no clock, no file and no thread here.
 //!
+//! - [`Signalling`]: the SIP endpoint, and who may call whom.
+//! - [`Call`]: one call, from its admission to its one [`EndReason`].
 //! - [`tui`]: the dialogue. It knows neither SIP nor RTP.
 //! - [`prompt`], [`speech`]: what can be spoken, and how numbers, dates and times are.
 //! - [`end`]: how calls end.
 //! - [`limits`]: every limit.
 
+pub mod call;
 pub mod end;
 pub mod limits;
 pub mod prompt;
+pub mod setup;
+pub mod signalling;
 pub mod speech;
 pub mod tui;
 
+pub use call::{Call, CallReport};
 pub use end::EndReason;
+pub use prompt::Prompts;
+pub use setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
+pub use signalling::Signalling;

@@ -38,3 +38,19 @@ pub const LOG_OFF_FAREWELL_MAX: Duration = Duration::from_millis(2500);
 pub const SKIP: Duration = Duration::from_secs(3);
 /// Mailboxes that a person can choose from: one key each.
 pub const MAILBOX_CHOICES_MAX: usize = 9;
+/// What a refused call is told to wait.
+pub const RETRY_AFTER_SECS: u32 = 30;
+/// Wrong digests of an address that are answered at once in a [`WRONG_DIGEST_WINDOW`].
+pub const WRONG_DIGESTS_AT_ONCE: u32 = 10;
+/// The window in which they are counted.
+pub const WRONG_DIGEST_WINDOW: Duration = Duration::from_secs(60);
+/// How long further ones wait.
+pub const WRONG_DIGEST_DELAY: Duration = Duration::from_secs(1);
+/// How many of one address wait at once.
+pub const WRONG_DIGESTS_WAITING_MAX: usize = 100;
+/// Addresses whose wrong digests are counted.
+pub const WRONG_DIGEST_ADDRESSES_MAX: usize = 4096;
+/// How much of a message is queued ahead of the ear.
+pub const PLAYBACK_AHEAD: Duration = Duration::from_secs(1);
+/// From so many messages on the owner is warned that the mailbox is nearly full.
+pub const MAILBOX_NEARLY_FULL: usize = 100;

@@ -1,7 +1,11 @@
 //! What can be spoken: the closed list of prompts by name, as `config/prompts/<language>.toml` has them, and their audio.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use hushbox_media::audio::{EncodedClip, tone};
 
 /// The name of a prompt. Only this module makes them, so a name that is spoken is in [`ALL`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -251,10 +255,60 @@ pub fn all() -> impl Iterator<Item = PromptId> {
     WORDS.iter().chain(&CARDINALS).chain(&ORDINALS).chain(&MONTHS).chain(&WEEKDAYS).copied()
 }
 
+/// The audio of one language, encoded once and shared by all calls.
+#[derive(Clone, Debug)]
+pub struct Prompts {
+    clips: BTreeMap<PromptId, Arc<EncodedClip>>,
+    beep: Arc<EncodedClip>,
+}
+
+/// Prompts that a language lacks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("prompts are missing: {}", .0.iter().map(|id| id.as_str()).collect::<Vec<_>>().join(", "))]
+pub struct MissingPrompts(pub Vec<PromptId>);
+
+impl Prompts {
+    /// Encodes every prompt; `samples` gives a prompt's audio (8 kHz, mono) by its name.
+    pub fn load(mut samples: impl FnMut(&str) -> Option<Vec<i16>>) -> Result<Self, MissingPrompts> {
+        let mut clips = BTreeMap::new();
+        let mut missing = Vec::new();
+        for id in all() {
+            match samples(id.as_str()) {
+                Some(samples) => {
+                    clips.insert(id, Arc::new(EncodedClip::from_pcm(&samples)));
+                }
+                None => missing.push(id),
+            }
+        }
+        if missing.is_empty() {
+            Ok(Self { clips, beep: Arc::new(EncodedClip::from_pcm(&tone::beep())) })
+        } else {
+            Err(MissingPrompts(missing))
+        }
+    }
+
+    /// A prompt's audio. [`Prompts::load`] leaves none out.
+    pub fn clip(&self, id: PromptId) -> Option<&Arc<EncodedClip>> {
+        self.clips.get(&id)
+    }
+
+    /// The tone before a recording.
+    pub fn beep(&self) -> &Arc<EncodedClip> {
+        &self.beep
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_language_that_lacks_prompts_is_refused_with_all_their_names() {
+        let error = Prompts::load(|name| (name != "saved" && name != "1st").then(|| vec![0; 80]))
+            .expect_err("two are missing");
+        assert_eq!(error.to_string(), "prompts are missing: saved, 1st");
+    }
 
     #[test]
     fn no_prompt_is_listed_twice() {

@@ -22,14 +22,14 @@ pub fn number(n: u32) -> Vec<PromptId> {
         0..20 => vec![CARDINALS[n as usize]],
         20..100 => {
             let mut spoken = vec![CARDINALS[18 + (n / 10) as usize]];
-            if n % 10 != 0 {
+            if !n.is_multiple_of(10) {
                 spoken.push(CARDINALS[(n % 10) as usize]);
             }
             spoken
         }
         100..1000 => {
             let mut spoken = vec![CARDINALS[(n / 100) as usize], prompt::HUNDRED];
-            if n % 100 != 0 {
+            if !n.is_multiple_of(100) {
                 spoken.extend(number(n % 100));
             }
             spoken

@@ -409,14 +409,13 @@ impl Menu {
             return;
         }
         match self.state {
-            State::Playing { paused: false, until, .. } => {
-                // Longer than the message takes: the peer holds or hears nothing. That is no activity.
-                if now >= until {
-                    self.stop();
-                    self.state = State::Main;
-                    self.log_off(now, EndReason::Idle);
-                }
+            // Longer than the message takes: the peer holds or hears nothing. That is no activity.
+            State::Playing { paused: false, until, .. } if now >= until => {
+                self.stop();
+                self.state = State::Main;
+                self.log_off(now, EndReason::Idle);
             }
+            State::Playing { paused: false, .. } => {}
             State::Choosing | State::Main | State::Playing { .. } | State::Announcing { .. } => {
                 let speaking = self.speaking || matches!(self.state, State::Announcing { .. });
                 match self.idle.expired(now, speaking) {

@@ -1,0 +1,695 @@
+//! One call: its leg and its dialogue, joined to signalling, spool, index, objects, keys and the audit log.
+//!
+//! [`Call::handle_input`] takes what happened, [`Call::poll_output`] gives what is wanted, down to
+//! [`Output::Timeout`]. Replies come in the order of their requests, each kind for itself; the call never has more than a
+//! few of each under way. It ends with exactly one [`Output::Ended`].
+
+mod access;
+mod deposit;
+mod listening;
+mod retrieval;
+mod speaker;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hushbox_audit::{
+    AuditError, AuditReply, AuditRequest, Event as AuditEvent, EventName, Hash, Who,
+};
+use hushbox_media::{Leg, LegConfig, LegReport};
+use hushbox_policy::lockout::Try;
+use hushbox_policy::{Binding, CallId, MessageId, Now, Pin, PinVerifier};
+use hushbox_sip::{Reason, Rejection};
+use hushbox_store::spool::Record;
+use hushbox_store::{
+    Directory, IndexError, IndexReply, IndexRequest, KeyError, KeyReply, KeyRequest, ObjectKey,
+    ObjectsError,
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore as _, SeedableRng as _};
+use zeroize::Zeroizing;
+
+use crate::limits::{RECORDING_MAX, RECORDING_SILENCE};
+use crate::prompt::Prompts;
+use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
+use crate::tui::login::{Refusal, Source};
+use crate::tui::menu::Ticket;
+use crate::{EndReason, tui};
+use deposit::DepositCall;
+use retrieval::{RetrievalCall, SaveKind};
+use speaker::Speaker;
+
+/// What a call is made of, beside its setup.
+pub struct Parts {
+    /// The leg's addresses; its security is the setup's.
+    pub leg: LegConfig,
+    /// The directory of the moment.
+    pub directory: Arc<Directory>,
+    /// The language.
+    pub prompts: Arc<Prompts>,
+    /// 32 fresh random bytes: the key of the message, if one is left.
+    pub message_key: Zeroizing<[u8; 32]>,
+    /// 32 fresh random bytes for ids.
+    pub seed: [u8; 32],
+    /// When a recording ends by itself.
+    pub recording: Recording,
+}
+
+/// When a recording ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// The longest one.
+    pub max: Duration,
+    /// After so long without voice or packets.
+    pub silence: Duration,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { max: RECORDING_MAX, silence: RECORDING_SILENCE }
+    }
+}
+
+/// What happens to a call.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A packet came to its RTP port.
+    Rtp {
+        /// From there.
+        from: SocketAddr,
+        /// It; decrypted in place.
+        bytes: &'a mut [u8],
+    },
+    /// A packet came to its RTCP port.
+    Rtcp {
+        /// From there.
+        from: SocketAddr,
+        /// It; decrypted in place.
+        bytes: &'a mut [u8],
+    },
+    /// Signalling says something.
+    Signalling(FromSignalling),
+    /// The answer to [`Output::Spool`]'s `Sync`, or a failed append.
+    Spool(SpoolReply),
+    /// The answer to [`Output::Audit`].
+    Audit(Result<AuditReply, AuditError>),
+    /// The answer to [`Output::AuditedManifest`].
+    AuditedManifest(Option<Hash>),
+    /// The answer to [`Output::LogIn`].
+    LogIn(LogInReply),
+    /// The answer to [`Output::Key`].
+    Key(Result<KeyReply, KeyError>),
+    /// The answer to [`Output::Index`].
+    Index(Result<IndexReply, IndexError>),
+    /// The answer to [`Output::Object`].
+    Object(Result<Bytes, ObjectsError>),
+    /// The directory has changed.
+    Directory(Arc<Directory>),
+    /// The server stops: what is being recorded is saved, then BYE.
+    ShutDown,
+    /// Time has passed.
+    Timeout,
+}
+
+/// What a call asks for.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this from its RTP port.
+    TransmitRtp {
+        /// Where to.
+        to: SocketAddr,
+        /// A packet.
+        bytes: Bytes,
+    },
+    /// Send this from its RTCP port.
+    TransmitRtcp {
+        /// Where to.
+        to: SocketAddr,
+        /// A packet.
+        bytes: Bytes,
+    },
+    /// Tell signalling this.
+    Signalling(ToSignalling),
+    /// Append to the spool, or sync it.
+    Spool(SpoolRequest),
+    /// A message is saved: deliver it.
+    Saved(MessageId),
+    /// Write this down, and say when it is durable. The call's id goes with it.
+    Audit(AuditRequest),
+    /// Which manifest hash does the log have for this message, under this sequence number?
+    AuditedManifest {
+        /// The message.
+        message: MessageId,
+        /// The record's place.
+        seq: u64,
+    },
+    /// Look at locks, or try a PIN.
+    LogIn(LogInRequest),
+    /// Ask the key provider.
+    Key(KeyRequest),
+    /// Ask the index.
+    Index(IndexRequest),
+    /// Read a range of an audio object.
+    Object {
+        /// Which.
+        key: ObjectKey,
+        /// The bytes wanted.
+        range: Range<u64>,
+    },
+    /// The call is over. Nothing follows but packets of its last moment and `Timeout(None)`.
+    Ended(Box<CallReport>),
+    /// Nothing more until then.
+    Timeout(Option<Instant>),
+}
+
+/// What is asked of the spool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpoolRequest {
+    /// Append this; synced at least once a second with everybody's. Answered only if it fails.
+    Append(Record),
+    /// Sync what this call appended; answered.
+    Sync,
+}
+
+/// What the spool answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpoolReply {
+    /// Everything that this call appended before the `Sync` is on the disk.
+    Synced,
+    /// An append or a sync failed: what was synced before is safe, nothing after is.
+    Failed,
+}
+
+/// What is asked of those who keep locks and compare PINs.
+pub enum LogInRequest {
+    /// May this try be made at all? Answer `Free`, `Locked` (only where [`is_spoken`]) or `Unavailable`.
+    ///
+    /// [`is_spoken`]: hushbox_policy::lockout::Locked::is_spoken
+    Check(Try),
+    /// Look at the lock again (locked: `Refused`); have a place to compare in (none: `Busy`, nothing counted); count
+    /// the try durably (not possible: `Unavailable`); compare; take the count back if it was right. Answer `Accepted` or
+    /// `Refused`.
+    Try {
+        /// What is counted.
+        attempt: Try,
+        /// What was keyed.
+        pin: Pin,
+        /// What it must fit: a decoy for whoever can't log in from here.
+        verifier: Box<PinVerifier>,
+        /// Whether it is from a device bound to the person: those go first.
+        bound: bool,
+    },
+}
+
+impl fmt::Debug for LogInRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogInRequest::Check(_) => "Check(…)",
+            LogInRequest::Try { .. } => "Try(…)",
+        })
+    }
+}
+
+/// What is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogInReply {
+    /// A try may be made.
+    Free,
+    /// Too many wrong ones before.
+    Locked,
+    /// The PIN was right.
+    Accepted,
+    /// It was not, or a lock stands in the way.
+    Refused,
+    /// Too many log-ins at once; nothing was counted.
+    Busy,
+    /// The count could not be made durable; nothing was compared.
+    Unavailable,
+}
+
+/// What a call was: one line in the log, one metric.
+#[derive(Clone, Debug)]
+pub struct CallReport {
+    /// Its id.
+    pub call: CallId,
+    /// What it was for: `deposit`, `retrieval` or `refused-retrieval`.
+    pub purpose: &'static str,
+    /// How it ended.
+    pub end: EndReason,
+    /// The dialogue's state when it ended.
+    pub stage: &'static str,
+    /// From its INVITE to its end.
+    pub duration: Duration,
+    /// The message that it left.
+    pub saved: Option<MessageId>,
+    /// Messages played to their end.
+    pub heard: usize,
+    /// Changes of messages that could not be applied; they are in the audit log and not in the index.
+    pub lost_changes: usize,
+    /// What happened on its leg.
+    pub leg: Option<LegReport>,
+}
+
+/// One call.
+pub struct Call {
+    id: CallId,
+    started: Instant,
+    directory: Arc<Directory>,
+    /// None only where the offer was refused.
+    media: Option<Speaker>,
+    dialogue: Dialogue,
+    confirmed: bool,
+    /// Our offer was in the 200 (of the call, or of a re-INVITE): the answer comes with the ACK.
+    awaits_answer: bool,
+    session_over: bool,
+    purpose: &'static str,
+    leg_deadline: Option<Instant>,
+    audits: VecDeque<AuditWait>,
+    outputs: VecDeque<Output>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Talking,
+    /// Hung up for this reason; something is still to be written.
+    Settling(EndReason),
+    Ended,
+}
+
+enum Dialogue {
+    Deposit(Box<DepositCall>),
+    Retrieval(Box<RetrievalCall>),
+}
+
+/// What a dialogue may touch of its call.
+struct Context<'a> {
+    call: CallId,
+    media: &'a mut Speaker,
+    directory: &'a Directory,
+    outputs: &'a mut VecDeque<Output>,
+    audits: &'a mut VecDeque<AuditWait>,
+}
+
+/// What the log is asked for and has not answered, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AuditWait {
+    /// Nobody waits for it.
+    Event,
+    Open,
+    Listen(Ticket),
+    Save(SaveKind),
+    Delete(usize),
+    Undelete(usize),
+}
+
+impl Call {
+    /// Answers or refuses the offer of an admitted call.
+    pub fn new(now: Now, setup: CallSetup, parts: Parts) -> Self {
+        let config = LegConfig { security: setup.security(), ..parts.leg };
+        let surface = setup.surface();
+        let mut outputs = VecDeque::new();
+        let (leg, rejection) = match &setup.offer {
+            Some(offer) => match Leg::answer(now.monotonic, config, offer) {
+                Ok((leg, sdp)) => {
+                    outputs.push_back(Output::Signalling(ToSignalling::Answer(sdp)));
+                    (Some(leg), None)
+                }
+                Err(error) => (None, Some(rejection(&error))),
+            },
+            None => {
+                let (leg, sdp) = Leg::offer(now.monotonic, config);
+                outputs.push_back(Output::Signalling(ToSignalling::Answer(sdp)));
+                (Some(leg), None)
+            }
+        };
+        let awaits_answer = setup.offer.is_none();
+        let mut rng = ChaCha20Rng::from_seed(parts.seed);
+        let (dialogue, purpose) = match setup.purpose {
+            Purpose::Deposit { mailbox, profile } => {
+                let mut random = [0; 10];
+                rng.fill_bytes(&mut random);
+                let millis = u64::try_from(now.utc.as_millisecond()).unwrap_or(0);
+                let deposit = DepositCall::new(
+                    mailbox,
+                    profile,
+                    (setup.caller_number, setup.caller_name),
+                    MessageId::from_parts(millis, random),
+                    parts.message_key,
+                    parts.recording,
+                );
+                (Dialogue::Deposit(Box::new(deposit)), "deposit")
+            }
+            Purpose::Retrieval(device) => {
+                let who = match parts.directory.device(device).map(|device| &device.bound) {
+                    Some(Binding::Persons(persons)) if persons.len() == 1 => Source::OnePerson,
+                    Some(_) => Source::AnyPerson,
+                    None => Source::Refused(Refusal::NotFromThisTelephone),
+                };
+                let retrieval = RetrievalCall::new(now, who, Some((surface, device)), rng);
+                (Dialogue::Retrieval(Box::new(retrieval)), "retrieval")
+            }
+            Purpose::RefusedRetrieval(refusal) => {
+                let retrieval = RetrievalCall::new(now, Source::Refused(refusal), None, rng);
+                (Dialogue::Retrieval(Box::new(retrieval)), "refused-retrieval")
+            }
+        };
+        let mut call = Self {
+            id: setup.id,
+            started: now.monotonic,
+            directory: parts.directory,
+            media: leg.map(|leg| Speaker::new(leg, parts.prompts)),
+            dialogue,
+            confirmed: false,
+            awaits_answer,
+            session_over: false,
+            purpose,
+            leg_deadline: None,
+            audits: VecDeque::new(),
+            outputs,
+            state: State::Talking,
+        };
+        match rejection {
+            Some(rejection) => {
+                call.outputs.push_back(Output::Signalling(ToSignalling::Reject(rejection)));
+                call.session_over = true;
+                call.end(now, EndReason::OfferRefused);
+            }
+            None => call.run(now),
+        }
+        call
+    }
+
+    /// Its id.
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// Whether [`Output::Ended`] was given out.
+    pub fn is_over(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// The dialogue's state, for transcripts.
+    pub fn stage(&self) -> &'static str {
+        match &self.dialogue {
+            Dialogue::Deposit(deposit) => deposit.stage(),
+            Dialogue::Retrieval(retrieval) => retrieval.stage(),
+        }
+    }
+
+    /// Takes what happened. Drain [`Call::poll_output`] afterwards.
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        if self.state == State::Ended {
+            return;
+        }
+        match input {
+            Input::Rtp { from, bytes } => {
+                self.leg_input(now, hushbox_media::Input::Rtp { from, bytes });
+            }
+            Input::Rtcp { from, bytes } => {
+                self.leg_input(now, hushbox_media::Input::Rtcp { from, bytes });
+            }
+            Input::Timeout => {
+                self.leg_input(now, hushbox_media::Input::Timeout);
+                self.with_dialogue(|dialogue, context| match dialogue {
+                    Dialogue::Deposit(deposit) => {
+                        deposit.input(now, context, tui::deposit::Input::Timeout);
+                    }
+                    Dialogue::Retrieval(retrieval) => retrieval.timeout(now, context),
+                });
+            }
+            Input::Signalling(says) => self.signalling(now, says),
+            Input::Spool(reply) => self.with_dialogue(|dialogue, context| {
+                if let Dialogue::Deposit(deposit) = dialogue {
+                    deposit.spool(now, context, reply);
+                }
+            }),
+            Input::Audit(reply) => {
+                if let Some(wait) = self.audits.pop_front() {
+                    self.with_retrieval(|retrieval, context| {
+                        retrieval.audit(now, context, wait, reply);
+                    });
+                }
+            }
+            Input::AuditedManifest(hash) => {
+                self.with_retrieval(|retrieval, context| retrieval.manifest(now, context, hash));
+            }
+            Input::LogIn(reply) => {
+                self.with_retrieval(|retrieval, context| retrieval.log_in(now, context, reply));
+            }
+            Input::Key(reply) => {
+                self.with_retrieval(|retrieval, context| retrieval.key(now, context, reply));
+            }
+            Input::Index(reply) => {
+                self.with_retrieval(|retrieval, context| retrieval.index(now, context, reply));
+            }
+            Input::Object(reply) => {
+                self.with_retrieval(|retrieval, context| retrieval.object(now, context, reply));
+            }
+            Input::Directory(directory) => {
+                self.directory = directory;
+                self.with_retrieval(|retrieval, context| retrieval.directory_changed(now, context));
+            }
+            Input::ShutDown => self.with_dialogue(|dialogue, context| match dialogue {
+                Dialogue::Deposit(deposit) => {
+                    deposit.input(now, context, tui::deposit::Input::Shutdown);
+                }
+                Dialogue::Retrieval(retrieval) => {
+                    retrieval.hung_up(now, context, EndReason::Shutdown);
+                }
+            }),
+        }
+        self.run(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        let dialogue = match (self.state, &self.dialogue) {
+            (State::Talking, Dialogue::Deposit(deposit)) => deposit.deadline(),
+            (State::Talking, Dialogue::Retrieval(retrieval)) => retrieval.deadline(),
+            (State::Settling(_) | State::Ended, _) => None,
+        };
+        let leg = self.leg_deadline.filter(|_| self.state == State::Talking);
+        Output::Timeout(leg.into_iter().chain(dialogue).min())
+    }
+
+    fn signalling(&mut self, now: Now, says: FromSignalling) {
+        match says {
+            FromSignalling::Acknowledged { answer } => self.acknowledged(now, answer.as_deref()),
+            FromSignalling::Reinvite { request, offer } => {
+                let Some(media) = &mut self.media else { return };
+                let answered = media.leg.handle_reoffer(now.monotonic, offer.as_deref());
+                let says = match answered {
+                    Ok(sdp) => {
+                        self.awaits_answer = offer.is_none();
+                        ToSignalling::AnswerReinvite { request, sdp }
+                    }
+                    Err(error) => {
+                        ToSignalling::RejectReinvite { request, rejection: rejection(&error) }
+                    }
+                };
+                self.outputs.push_back(Output::Signalling(says));
+            }
+            FromSignalling::Ended(reason) => {
+                if !self.session_over {
+                    self.session_over = true;
+                    self.session_ended(now, reason);
+                }
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, now: Now, answer: Option<&[u8]>) {
+        let Some(media) = &mut self.media else { return };
+        if self.awaits_answer {
+            self.awaits_answer = false;
+            let taken =
+                answer.is_some_and(|sdp| media.leg.handle_answer(now.monotonic, sdp).is_ok());
+            if !taken && !self.confirmed {
+                // RFC 3261 §13.2.1, RFC 3264 §4: without an answer there is no session.
+                return self.session_ended(now, EndReason::AnswerRefused);
+            }
+        }
+        if self.confirmed || self.state != State::Talking {
+            return;
+        }
+        self.confirmed = true;
+        media.leg.start(now.monotonic);
+        let purpose = self.purpose;
+        self.with_dialogue(|dialogue, context| {
+            let mut event = AuditEvent::new(EventName::CallIn, Who::Stranger);
+            event.call = Some(context.call);
+            event.detail = event.detail.with("purpose", purpose);
+            context.audit(event);
+            match dialogue {
+                Dialogue::Deposit(deposit) => {
+                    deposit.input(now, context, tui::deposit::Input::Confirmed);
+                }
+                Dialogue::Retrieval(retrieval) => retrieval.confirmed(now, context),
+            }
+        });
+    }
+
+    fn session_ended(&mut self, now: Now, reason: EndReason) {
+        self.with_dialogue(|dialogue, context| match dialogue {
+            Dialogue::Deposit(deposit) => {
+                deposit.input(now, context, tui::deposit::Input::HungUp(reason));
+            }
+            Dialogue::Retrieval(retrieval) => retrieval.hung_up(now, context, reason),
+        });
+    }
+
+    fn leg_input(&mut self, now: Now, input: hushbox_media::Input<'_>) {
+        if let Some(media) = self.media.as_mut().filter(|_| self.state == State::Talking) {
+            media.leg.handle_input(now.monotonic, input);
+        }
+    }
+
+    fn with_dialogue(&mut self, act: impl FnOnce(&mut Dialogue, &mut Context<'_>)) {
+        let Some(media) = &mut self.media else { return };
+        let mut context = Context {
+            call: self.id,
+            media,
+            directory: &self.directory,
+            outputs: &mut self.outputs,
+            audits: &mut self.audits,
+        };
+        act(&mut self.dialogue, &mut context);
+    }
+
+    fn with_retrieval(&mut self, act: impl FnOnce(&mut RetrievalCall, &mut Context<'_>)) {
+        self.with_dialogue(|dialogue, context| {
+            if let Dialogue::Retrieval(retrieval) = dialogue {
+                act(retrieval, context);
+            }
+        });
+    }
+
+    /// Lets what happened take its course: the leg's events to the dialogue, until neither has more to say.
+    fn run(&mut self, now: Now) {
+        while let Some(media) = &mut self.media {
+            match media.leg.poll_output() {
+                hushbox_media::Output::TransmitRtp { to, bytes } => {
+                    self.outputs.push_back(Output::TransmitRtp { to, bytes });
+                }
+                hushbox_media::Output::TransmitRtcp { to, bytes } => {
+                    self.outputs.push_back(Output::TransmitRtcp { to, bytes });
+                }
+                hushbox_media::Output::Event(event) => {
+                    self.with_dialogue(|dialogue, context| match dialogue {
+                        Dialogue::Deposit(deposit) => deposit.leg_event(now, context, event),
+                        Dialogue::Retrieval(retrieval) => retrieval.leg_event(now, context, event),
+                    });
+                }
+                hushbox_media::Output::Timeout(deadline) => {
+                    self.leg_deadline = deadline;
+                    let before = self.outputs.len();
+                    self.with_dialogue(|dialogue, context| {
+                        if let Dialogue::Deposit(deposit) = dialogue {
+                            deposit.leg_drained(now, context);
+                        }
+                    });
+                    // What the dialogue says now may have put more into the leg.
+                    if self.outputs.len() == before {
+                        break;
+                    }
+                }
+            }
+        }
+        self.finish(now);
+    }
+
+    fn finish(&mut self, now: Now) {
+        let over = match &self.dialogue {
+            Dialogue::Deposit(deposit) => deposit.over,
+            Dialogue::Retrieval(retrieval) => retrieval.over,
+        };
+        if let (State::Talking, Some(reason)) = (self.state, over) {
+            if let Some(media) = &mut self.media {
+                media.leg.hang_up(now.monotonic);
+                self.flush_leg();
+            }
+            if !self.session_over {
+                let says = ToSignalling::HangUp(bye_reason(reason));
+                self.outputs.push_back(Output::Signalling(says));
+            }
+            self.state = State::Settling(reason);
+        }
+        if let State::Settling(reason) = self.state {
+            let mut settled = self.audits.is_empty();
+            self.with_dialogue(|dialogue, context| {
+                if let Dialogue::Retrieval(retrieval) = dialogue {
+                    settled = retrieval.settle(now, context);
+                }
+            });
+            // A deposit waits for nothing but its spool, and that has answered.
+            if settled || matches!(self.dialogue, Dialogue::Deposit(_)) {
+                self.end(now, reason);
+            }
+        }
+    }
+
+    /// The last packets: RTCP BYE.
+    fn flush_leg(&mut self) {
+        let Some(media) = &mut self.media else { return };
+        loop {
+            match media.leg.poll_output() {
+                hushbox_media::Output::TransmitRtp { to, bytes } => {
+                    self.outputs.push_back(Output::TransmitRtp { to, bytes });
+                }
+                hushbox_media::Output::TransmitRtcp { to, bytes } => {
+                    self.outputs.push_back(Output::TransmitRtcp { to, bytes });
+                }
+                hushbox_media::Output::Event(_) => {}
+                hushbox_media::Output::Timeout(_) => return,
+            }
+        }
+    }
+
+    fn end(&mut self, now: Now, reason: EndReason) {
+        let (saved, heard, lost_changes) = match &self.dialogue {
+            Dialogue::Deposit(deposit) => (deposit.saved, 0, 0),
+            Dialogue::Retrieval(retrieval) => (None, retrieval.heard, retrieval.lost_changes),
+        };
+        self.outputs.push_back(Output::Signalling(ToSignalling::Over));
+        self.outputs.push_back(Output::Ended(Box::new(CallReport {
+            call: self.id,
+            purpose: self.purpose,
+            end: reason,
+            stage: self.stage(),
+            duration: now.monotonic.saturating_duration_since(self.started),
+            saved,
+            heard,
+            lost_changes,
+            leg: self.media.as_ref().map(|media| media.leg.report()),
+        })));
+        self.state = State::Ended;
+    }
+}
+
+fn rejection(error: &hushbox_media::OfferError) -> Rejection {
+    let (code, text) = error.warning();
+    Rejection::new(error.status()).with_warning(code, text)
+}
+
+/// RFC 3326: why we hang up.
+fn bye_reason(reason: EndReason) -> Reason {
+    match reason {
+        EndReason::AnswerRefused => Reason::sip(488, "Not Acceptable Here"),
+        // Q.850: 102 is recovery on timer expiry, 41 temporary failure.
+        EndReason::MediaDead | EndReason::HeldTooLong => Reason::q850(102, "Media timeout"),
+        EndReason::SaveFailed | EndReason::Unavailable => Reason::q850(41, "Temporary failure"),
+        _ => Reason::normal_clearing(),
+    }
+}

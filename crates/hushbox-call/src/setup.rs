@@ -1,0 +1,131 @@
+//! What a call starts with, and what it says to signalling and hears from it.
+
+use std::fmt;
+
+use bytes::Bytes;
+use hushbox_media::Security;
+use hushbox_policy::{CallId, CallerName, CallerNumber, DeviceId, Profile, Surface};
+use hushbox_sip::{CallIdHash, Reason, Rejection, RequestId, Transport};
+use hushbox_store::model::Mailbox;
+
+use crate::EndReason;
+use crate::tui::login::Refusal;
+
+/// An admitted call: who it is from, what it is for, what it offers.
+pub struct CallSetup {
+    /// Its id in logs.
+    pub id: CallId,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The SDP offer; `None` wants ours.
+    pub offer: Option<Bytes>,
+    /// The caller's number, for the envelope.
+    pub caller_number: Option<CallerNumber>,
+    /// The caller's name, for the envelope.
+    pub caller_name: Option<CallerName>,
+    /// What it came over.
+    pub transport: Transport,
+    /// Stands for its SIP Call-ID in logs.
+    pub call_id_hash: CallIdHash,
+}
+
+impl CallSetup {
+    /// Whether its media may go in clear: on `lab` listeners alone.
+    pub fn security(&self) -> Security {
+        match self.transport {
+            Transport::Tls => Security::SrtpOnly,
+            Transport::Udp | Transport::Tcp => Security::Lab,
+        }
+    }
+
+    /// Where its log-in comes from, for policy.
+    pub fn surface(&self) -> Surface {
+        match self.transport {
+            Transport::Tls => Surface::Phone,
+            Transport::Udp | Transport::Tcp => Surface::LabPhone,
+        }
+    }
+}
+
+impl fmt::Debug for CallSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallSetup")
+            .field("id", &self.id)
+            .field("purpose", &self.purpose)
+            .field("transport", &self.transport)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a call is for.
+pub enum Purpose {
+    /// Leaving a message.
+    Deposit {
+        /// In this mailbox.
+        mailbox: Box<Mailbox>,
+        /// Under the profile of its account now.
+        profile: Profile,
+    },
+    /// Hearing messages, from this device.
+    Retrieval(DeviceId),
+    /// Asking to hear messages from where, or when, nobody can.
+    RefusedRetrieval(Refusal),
+}
+
+impl fmt::Debug for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Purpose::Deposit { mailbox, profile } => {
+                write!(f, "Deposit({}, {profile:?})", mailbox.id)
+            }
+            Purpose::Retrieval(device) => write!(f, "Retrieval({device})"),
+            Purpose::RefusedRetrieval(refusal) => write!(f, "RefusedRetrieval({refusal:?})"),
+        }
+    }
+}
+
+/// What signalling tells a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromSignalling {
+    /// The ACK came; `answer` is there where the 200 (of the call or of a re-INVITE) carried our offer.
+    Acknowledged {
+        /// The SDP answer.
+        answer: Option<Bytes>,
+    },
+    /// The peer asks to change the session; one of [`ToSignalling`]'s `…Reinvite` answers.
+    Reinvite {
+        /// Which request.
+        request: RequestId,
+        /// The SDP offer; `None` wants ours.
+        offer: Option<Bytes>,
+    },
+    /// The session is over: `CallerHungUp`, `Cancelled`, `NoAck` or `ConnectionLost`.
+    Ended(EndReason),
+}
+
+/// What a call tells signalling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToSignalling {
+    /// 200 with this SDP.
+    Answer(Bytes),
+    /// Refuse the call.
+    Reject(Rejection),
+    /// 200 to a re-INVITE.
+    AnswerReinvite {
+        /// Which.
+        request: RequestId,
+        /// Our SDP.
+        sdp: Bytes,
+    },
+    /// Refuse a re-INVITE; the session stays as it was.
+    RejectReinvite {
+        /// Which.
+        request: RequestId,
+        /// How.
+        rejection: Rejection,
+    },
+    /// BYE.
+    HangUp(Reason),
+    /// The call is over and wants nothing more: its place is free.
+    Over,
+}

@@ -1,0 +1,558 @@
+//! The signalling of a server: the SIP endpoint, and who may call whom.
+//!
+//! Bytes and time in; bytes, new calls and their events out. Each INVITE is judged in this order: who calls
+//! ([`identity`]), what for ([`target`]), whether the request can be understood, whether there is room. What is admitted
+//! becomes a [`CallSetup`] for a [`Call`](crate::Call) somewhere else; the two talk by [`FromSignalling`] and
+//! [`ToSignalling`].
+
+mod guard;
+mod identity;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hushbox_policy::{AccountId, CallId, CallerName, CallerNumber, DeviceId, Now, TrunkId};
+use hushbox_sip::{
+    Authenticator, ConnectionId, Endpoint, Event, Failure, Flow, Invite, InviteBody, Rejection,
+    Session,
+};
+use hushbox_store::Directory;
+use hushbox_store::keys::ServiceKey;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{RngCore as _, SeedableRng as _};
+
+use crate::EndReason;
+use crate::limits;
+use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
+use guard::Guard;
+use identity::Verdict;
+
+/// Whom a connection's certificate stands for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Peer {
+    /// No certificate, or one that fits no record.
+    #[default]
+    Nobody,
+    /// A device.
+    Device(DeviceId),
+    /// A trunk.
+    Trunk(TrunkId),
+    /// One that fits several records.
+    Ambiguous,
+}
+
+/// What signalling is told at its start.
+pub struct Config {
+    /// Product, listeners, limits.
+    pub sip: hushbox_sip::Config,
+    /// The digest realm.
+    pub realm: String,
+    /// Opens the devices' digest secrets.
+    pub service_key: ServiceKey,
+    /// Calls at once.
+    pub calls_max: usize,
+    /// Whether messages can't be opened: `*97` says so before any number.
+    pub record_only: bool,
+}
+
+/// What happens to signalling.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A datagram came.
+    Datagram {
+        /// Where from.
+        flow: Flow,
+        /// Its content.
+        bytes: &'a [u8],
+    },
+    /// A connection came up, with whom its certificate stands for.
+    Connected {
+        /// Which connection.
+        flow: Flow,
+        /// Who is at the other end.
+        peer: Peer,
+    },
+    /// Bytes came on a connection.
+    StreamData {
+        /// Which connection.
+        flow: Flow,
+        /// As many as there were.
+        bytes: &'a [u8],
+    },
+    /// A connection closed, from either side.
+    StreamClosed {
+        /// Which connection.
+        flow: Flow,
+    },
+    /// The directory has changed.
+    Directory(Arc<Directory>),
+    /// Whether the data disk has too little room for a new deposit.
+    DiskFull(bool),
+    /// Whether messages can't be opened.
+    RecordOnly(bool),
+    /// The server stops: no new calls.
+    Drain,
+    /// A call says something.
+    Call {
+        /// Which call.
+        call: CallId,
+        /// What it says.
+        says: ToSignalling,
+    },
+    /// Time has passed.
+    Timeout,
+}
+
+/// What signalling asks for.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this.
+    Transmit {
+        /// Where to.
+        flow: Flow,
+        /// A whole message.
+        bytes: Bytes,
+    },
+    /// Close this connection.
+    Disconnect {
+        /// Which.
+        flow: Flow,
+    },
+    /// A call was admitted: make a [`Call`](crate::Call). Without a port or a shard for it, say
+    /// [`ToSignalling::Reject`] and [`ToSignalling::Over`] in its place.
+    Start(Box<CallSetup>),
+    /// Tell a call this.
+    ToCall {
+        /// Which call.
+        call: CallId,
+        /// What.
+        says: FromSignalling,
+    },
+    /// A request for a call was refused; for counters, and a line in the log at `debug`.
+    Refused(Refused),
+    /// Nothing more until then.
+    Timeout(Option<Instant>),
+}
+
+/// A refused call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The status that was answered.
+    pub status: u16,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a call was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// A stranger, or a first request without credentials: challenged.
+    Challenged,
+    /// Wrong digest credentials: challenged again.
+    WrongDigest,
+    /// Credentials of an old nonce: challenged again.
+    StaleNonce,
+    /// Wrong digests without end from one address.
+    TooManyWrongDigests,
+    /// A certificate that fits two records.
+    AmbiguousCertificate,
+    /// A device calls what is not its account's.
+    NotThisDevices,
+    /// A trunk calls what none of its accounts has.
+    NoSuchNumber,
+    /// Something in the request can't be understood.
+    NotUnderstood,
+    /// The data disk is full.
+    DiskFull,
+    /// As many calls as there may be.
+    Full,
+    /// The server stops.
+    Draining,
+}
+
+impl Why {
+    /// The stable name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Challenged => "challenged",
+            Why::WrongDigest => "wrong-digest",
+            Why::StaleNonce => "stale-nonce",
+            Why::TooManyWrongDigests => "too-many-wrong-digests",
+            Why::AmbiguousCertificate => "ambiguous-certificate",
+            Why::NotThisDevices => "not-this-devices",
+            Why::NoSuchNumber => "no-such-number",
+            Why::NotUnderstood => "not-understood",
+            Why::DiskFull => "disk-full",
+            Why::Full => "full",
+            Why::Draining => "draining",
+        }
+    }
+}
+
+/// The signalling of a server.
+pub struct Signalling {
+    endpoint: Endpoint,
+    authenticator: Authenticator,
+    service_key: ServiceKey,
+    directory: Arc<Directory>,
+    rng: ChaCha20Rng,
+    connections: BTreeMap<ConnectionId, (Flow, Peer)>,
+    calls: BTreeMap<CallId, Option<Session>>,
+    sessions: BTreeMap<Session, CallId>,
+    guard: Guard,
+    calls_max: usize,
+    record_only: bool,
+    disk_full: bool,
+    draining: bool,
+    outputs: VecDeque<Output>,
+}
+
+impl Signalling {
+    /// Signalling for this directory. The seed must be fresh and secret.
+    pub fn new(config: Config, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
+        let mut rng = ChaCha20Rng::from_seed(seed);
+        let mut seed = || {
+            let mut bytes = [0; 32];
+            rng.fill_bytes(&mut bytes);
+            bytes
+        };
+        Self {
+            endpoint: Endpoint::new(config.sip, seed()),
+            authenticator: Authenticator::new(&config.realm, seed()),
+            service_key: config.service_key,
+            directory,
+            rng: ChaCha20Rng::from_seed(seed()),
+            connections: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            guard: Guard::default(),
+            calls_max: config.calls_max,
+            record_only: config.record_only,
+            disk_full: false,
+            draining: false,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happened. Drain [`Signalling::poll_output`] afterwards.
+    pub fn handle_input(&mut self, now: Now, input: Input<'_>) {
+        let at = now.monotonic;
+        match input {
+            Input::Datagram { flow, bytes } => {
+                self.endpoint.handle_input(at, hushbox_sip::Input::Datagram { flow, bytes });
+            }
+            Input::Connected { flow, peer } => self.connected(flow, peer),
+            Input::StreamData { flow, bytes } => {
+                self.endpoint.handle_input(at, hushbox_sip::Input::StreamData { flow, bytes });
+            }
+            Input::StreamClosed { flow } => {
+                if let Some(connection) = flow.connection {
+                    self.connections.remove(&connection);
+                }
+                self.endpoint.handle_input(at, hushbox_sip::Input::StreamClosed { flow });
+            }
+            Input::Directory(directory) => self.directory_changed(directory),
+            Input::DiskFull(full) => self.disk_full = full,
+            Input::RecordOnly(record_only) => self.record_only = record_only,
+            Input::Drain => self.draining = true,
+            Input::Call { call, says } => self.call_says(at, call, says),
+            Input::Timeout => {
+                self.endpoint.handle_input(at, hushbox_sip::Input::Timeout);
+                for (session, challenges) in self.guard.due(at) {
+                    self.endpoint.challenge(at, session, challenges);
+                }
+            }
+        }
+        self.pump(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Output {
+        if let Some(output) = self.outputs.pop_front() {
+            return output;
+        }
+        // The pump has drained the endpoint: this is its deadline.
+        let endpoint = match self.endpoint.poll_output() {
+            hushbox_sip::Output::Timeout(deadline) => deadline,
+            hushbox_sip::Output::Transmit { flow, bytes } => {
+                return Output::Transmit { flow, bytes };
+            }
+            hushbox_sip::Output::Disconnect { flow } => return Output::Disconnect { flow },
+            hushbox_sip::Output::Event(_) => None,
+        };
+        let guard = self.guard.deadline();
+        Output::Timeout(endpoint.into_iter().chain(guard).min())
+    }
+
+    /// Calls at this moment.
+    pub fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether nothing is left in its tables: no call, no session.
+    pub fn is_quiet(&self) -> bool {
+        self.calls.is_empty() && self.sessions.is_empty()
+    }
+
+    fn pump(&mut self, now: Now) {
+        loop {
+            match self.endpoint.poll_output() {
+                hushbox_sip::Output::Transmit { flow, bytes } => {
+                    self.outputs.push_back(Output::Transmit { flow, bytes });
+                }
+                hushbox_sip::Output::Disconnect { flow } => {
+                    self.outputs.push_back(Output::Disconnect { flow });
+                }
+                hushbox_sip::Output::Event(event) => self.event(now, event),
+                hushbox_sip::Output::Timeout(_) => return,
+            }
+        }
+    }
+
+    fn connected(&mut self, flow: Flow, peer: Peer) {
+        let Some(connection) = flow.connection else { return };
+        self.connections.insert(connection, (flow, peer));
+        if let Some(identity) = peer.number() {
+            self.endpoint.identify(connection, identity);
+        }
+    }
+
+    /// Removing a record closes its connections (design.md "Who may call").
+    fn directory_changed(&mut self, directory: Arc<Directory>) {
+        for (flow, peer) in self.connections.values() {
+            let gone = match peer {
+                Peer::Nobody | Peer::Ambiguous => false,
+                Peer::Device(id) => {
+                    let certificate = |d: &Directory| d.device(*id).map(|d| d.certificate.clone());
+                    certificate(&directory) != certificate(&self.directory)
+                }
+                Peer::Trunk(id) => {
+                    let certificate = |d: &Directory| d.trunk(*id).map(|t| t.certificate.clone());
+                    certificate(&directory) != certificate(&self.directory)
+                }
+            };
+            if gone {
+                self.outputs.push_back(Output::Disconnect { flow: *flow });
+            }
+        }
+        self.directory = directory;
+    }
+
+    fn event(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Invite { session, invite } => self.invite(now, session, &invite),
+            Event::Acknowledged { session, answer } => {
+                self.tell(session, FromSignalling::Acknowledged { answer });
+            }
+            Event::Reinvite { session, request, offer, .. } => {
+                self.tell(session, FromSignalling::Reinvite { request, offer });
+            }
+            Event::Cancelled { session } => {
+                self.guard.forget(session);
+                self.tell(session, FromSignalling::Ended(EndReason::Cancelled));
+            }
+            Event::Bye { session } => {
+                self.tell(session, FromSignalling::Ended(EndReason::CallerHungUp));
+            }
+            Event::Failed { session, failure } => {
+                let reason = match failure {
+                    Failure::NoAck => EndReason::NoAck,
+                    Failure::ConnectionLost | Failure::SessionExpired => EndReason::ConnectionLost,
+                    // The call has ended already, for a reason of its own.
+                    Failure::ByeTimeout => return,
+                };
+                self.tell(session, FromSignalling::Ended(reason));
+            }
+            Event::Terminated { session } => {
+                self.guard.forget(session);
+                if let Some(call) = self.sessions.remove(&session)
+                    && let Some(known) = self.calls.get_mut(&call)
+                {
+                    *known = None;
+                    // Whatever ended it, the call hears of it; one that ended before ignores this.
+                    self.outputs.push_back(Output::ToCall {
+                        call,
+                        says: FromSignalling::Ended(EndReason::ConnectionLost),
+                    });
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, session: Session, says: FromSignalling) {
+        if let Some(call) = self.sessions.get(&session) {
+            self.outputs.push_back(Output::ToCall { call: *call, says });
+        }
+    }
+
+    fn call_says(&mut self, at: Instant, call: CallId, says: ToSignalling) {
+        if says == ToSignalling::Over {
+            if let Some(Some(session)) = self.calls.remove(&call) {
+                self.sessions.remove(&session);
+            }
+            return;
+        }
+        let Some(Some(session)) = self.calls.get(&call).copied() else { return };
+        match says {
+            ToSignalling::Answer(sdp) => self.endpoint.answer(at, session, sdp),
+            ToSignalling::Reject(rejection) => self.endpoint.reject(at, session, rejection),
+            ToSignalling::AnswerReinvite { request, sdp } => {
+                self.endpoint.answer_reinvite(at, request, sdp);
+            }
+            ToSignalling::RejectReinvite { request, rejection } => {
+                self.endpoint.reject_reinvite(at, request, rejection);
+            }
+            ToSignalling::HangUp(reason) => self.endpoint.hang_up(at, session, reason),
+            ToSignalling::Over => {}
+        }
+    }
+
+    fn invite(&mut self, now: Now, session: Session, invite: &Invite) {
+        match self.judge(now, invite) {
+            Ok(purpose) => self.start(now, session, invite, purpose),
+            Err(Judgement::Reject(rejection, why)) => {
+                self.refused(rejection.status, why);
+                self.endpoint.reject(now.monotonic, session, rejection);
+            }
+            Err(Judgement::Challenge { stale, wrong }) => {
+                let challenges = self.authenticator.challenges(
+                    unix_secs(now),
+                    identity::algorithms(invite.flow.transport),
+                    stale,
+                );
+                let why = match (wrong, stale) {
+                    (true, _) => Why::WrongDigest,
+                    (false, true) => Why::StaleNonce,
+                    (false, false) => Why::Challenged,
+                };
+                let ip = invite.flow.remote.ip();
+                let held = wrong.then(|| self.guard.wrong(now.monotonic, ip));
+                match held {
+                    None | Some(guard::Answer::AtOnce) => {
+                        self.refused(401, why);
+                        self.endpoint.challenge(now.monotonic, session, challenges);
+                    }
+                    Some(guard::Answer::Later) => {
+                        self.refused(401, why);
+                        self.guard.hold(now.monotonic, ip, session, challenges);
+                    }
+                    Some(guard::Answer::Drop) => {
+                        self.refused(403, Why::TooManyWrongDigests);
+                        self.endpoint.reject(now.monotonic, session, Rejection::new(403));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Who, what for, understood, room: in this order (RFC 3261 §8.2, protocols.md "Order of checks").
+    fn judge(&mut self, now: Now, invite: &Invite) -> Result<Purpose, Judgement> {
+        let peer = invite
+            .flow
+            .connection
+            .and_then(|connection| self.connections.get(&connection))
+            .map_or(Peer::Nobody, |(_, peer)| *peer);
+        let reject = |status, why| Err(Judgement::Reject(Rejection::new(status), why));
+        let caller = match self.identify(now, invite, peer) {
+            Verdict::Known(caller) => caller,
+            Verdict::Stranger => return Err(Judgement::Challenge { stale: false, wrong: false }),
+            Verdict::Stale => return Err(Judgement::Challenge { stale: true, wrong: false }),
+            Verdict::Wrong => return Err(Judgement::Challenge { stale: false, wrong: true }),
+            Verdict::Ambiguous => return reject(403, Why::AmbiguousCertificate),
+        };
+        let purpose = match self.target(now, invite, caller) {
+            Ok(purpose) => purpose,
+            Err(target::Unreachable::Forbidden) => return reject(403, Why::NotThisDevices),
+            Err(target::Unreachable::NotFound) => return reject(404, Why::NoSuchNumber),
+        };
+        if let Some(rejection) = invite.after_authentication() {
+            return Err(Judgement::Reject(rejection, Why::NotUnderstood));
+        }
+        let busy = if self.draining {
+            Some(Why::Draining)
+        } else if self.calls.len() >= self.calls_max {
+            Some(Why::Full)
+        } else if self.disk_full && matches!(purpose, Purpose::Deposit { .. }) {
+            Some(Why::DiskFull)
+        } else {
+            None
+        };
+        match busy {
+            Some(why) => {
+                let rejection = Rejection::new(503).with_retry_after(limits::RETRY_AFTER_SECS);
+                Err(Judgement::Reject(rejection, why))
+            }
+            None => Ok(purpose),
+        }
+    }
+
+    fn start(&mut self, now: Now, session: Session, invite: &Invite, purpose: Purpose) {
+        let mut random = [0; 10];
+        self.rng.fill_bytes(&mut random);
+        let id = CallId::from_parts(unix_millis(now), random);
+        self.calls.insert(id, Some(session));
+        self.sessions.insert(session, id);
+        let offer = match &invite.body {
+            InviteBody::Sdp(sdp) => Some(sdp.clone()),
+            InviteBody::None | InviteBody::Unsupported => None,
+        };
+        let given = |text: &&str| !text.is_empty() && !text.eq_ignore_ascii_case("anonymous");
+        let number = invite.from_user.as_deref().filter(given);
+        let name = invite.from_display.as_deref().filter(given);
+        self.outputs.push_back(Output::Start(Box::new(CallSetup {
+            id,
+            purpose,
+            offer,
+            caller_number: number.and_then(|number| CallerNumber::new(number).ok()),
+            caller_name: name.and_then(|name| CallerName::new(name).ok()),
+            transport: invite.flow.transport,
+            call_id_hash: invite.call_id_hash,
+        })));
+    }
+
+    fn refused(&mut self, status: u16, why: Why) {
+        self.outputs.push_back(Output::Refused(Refused { status, why }));
+    }
+}
+
+impl Peer {
+    /// A number that stands for the identity, so that a dialog outlives its connection.
+    fn number(self) -> Option<u64> {
+        let id = match self {
+            Peer::Nobody | Peer::Ambiguous => return None,
+            Peer::Device(id) => id.as_uuid(),
+            Peer::Trunk(id) => id.as_uuid(),
+        };
+        let (high, low) = id.as_u64_pair();
+        // The version and variant bits of both halves are constant: folding loses nothing that tells ids apart.
+        Some(high.rotate_left(32) ^ low)
+    }
+}
+
+enum Judgement {
+    Reject(Rejection, Why),
+    Challenge { stale: bool, wrong: bool },
+}
+
+fn unix_secs(now: Now) -> u64 {
+    u64::try_from(now.utc.as_second()).unwrap_or(0)
+}
+
+fn unix_millis(now: Now) -> u64 {
+    u64::try_from(now.utc.as_millisecond()).unwrap_or(0)
+}
+
+/// Accounts that exist on this listener: nothing of a `hipaa` account is on `lab`.
+fn served(directory: &Directory, lab: bool, accounts: &[AccountId]) -> Vec<AccountId> {
+    let standard = |id: &AccountId| {
+        directory
+            .account(*id)
+            .is_some_and(|account| account.profile == hushbox_policy::Profile::Standard)
+    };
+    accounts.iter().copied().filter(|id| !lab || standard(id)).collect()
+}
