@@ -1,0 +1,181 @@
+//! Requests inside a dialog, route sets and targets (RFC 3261 §12).
+
+use super::world::*;
+use hushbox_sip::Flow;
+
+fn bye_after(invite: Request) -> Sent {
+    let mut world = World::new();
+    world.receive(udp(), &invite.text());
+    let (session, _) = world.invited();
+    world.answer(session);
+    let tag = world.take_sent().pop().expect("a 200").to_tag();
+    world.receive(udp(), &request(udp(), "ACK", 1).to_tag(&tag).text());
+    world.hang_up(session);
+    world.only_sent()
+}
+
+// RFC 3261 §12.1.1, §12.2.1.1.
+#[test]
+fn our_bye_follows_the_recorded_route_in_order() {
+    let bye = bye_after(
+        invite(udp())
+            .header("Record-Route: <sip:p1.example.com;lr>, \"P2\" <sip:p2.example.com;lr>;x=y")
+            .header("Record-Route: <sip:p3.example.com;lr=on>"),
+    );
+    assert!(bye.text.starts_with("BYE sip:jane@192.0.2.1:5070 SIP/2.0"));
+    let routes = [
+        "<sip:p1.example.com;lr>",
+        "\"P2\" <sip:p2.example.com;lr>;x=y",
+        "<sip:p3.example.com;lr=on>",
+    ];
+    assert_eq!(bye.headers("Route"), routes);
+}
+
+#[test]
+fn a_strict_router_gets_itself_as_request_uri_and_the_target_last() {
+    let bye = bye_after(
+        invite(udp())
+            .header("Record-Route: <sip:strict.example.com>")
+            .header("Record-Route: <sip:p2.example.com;lr>"),
+    );
+    assert!(bye.text.starts_with("BYE sip:strict.example.com SIP/2.0"), "{}", bye.text);
+    assert_eq!(bye.headers("Route"), ["<sip:p2.example.com;lr>", "<sip:jane@192.0.2.1:5070>"]);
+}
+
+#[test]
+fn without_a_contact_our_bye_goes_to_from() {
+    let text = invite(udp()).text().replace("Contact: <sip:jane@192.0.2.1:5070>\r\n", "");
+    let mut world = World::new();
+    world.receive(udp(), &text);
+    let (session, _) = world.invited();
+    world.answer(session);
+    let tag = world.take_sent().pop().expect("a 200").to_tag();
+    world.receive(udp(), &request(udp(), "ACK", 1).to_tag(&tag).text());
+    world.hang_up(session);
+    assert!(world.only_sent().text.starts_with("BYE sip:jane@pbx.example.com SIP/2.0"));
+}
+
+#[test]
+fn a_contact_that_is_no_sip_uri_is_refused() {
+    let mut world = World::new();
+    world.receive(udp(), &invite(udp()).contact("<mailto:jane@example.com>").text());
+    assert_eq!(world.statuses(), [400]);
+}
+
+#[test]
+fn a_sips_call_gets_a_sips_contact() {
+    let mut world = World::new();
+    world.receive(tls(1), &invite(tls(1)).uri("sips:1001@vm.example.com").text());
+    let (session, _) = world.invited();
+    world.answer(session);
+    let ok = world.take_sent().pop().expect("a 200");
+    assert_eq!(ok.header("Contact"), Some("<sips:voicemail@vm.example.com:5061>"));
+}
+
+#[test]
+fn requests_from_another_address_or_connection_get_481() {
+    let mut world = World::new();
+    let (_, tag) = world.established(udp());
+    let bye = request(udp(), "BYE", 2).to_tag(&tag).text();
+    for remote in ["192.0.2.1:5071", "203.0.113.1:5070"] {
+        let elsewhere = Flow { remote: address(remote), ..udp() };
+        world.receive(elsewhere, &bye);
+        assert_eq!(world.statuses(), [481]);
+    }
+    assert!(world.events.is_empty());
+
+    let mut world = World::new();
+    let (_, tag) = world.established(tls(1));
+    world.receive(tls(2), &request(tls(1), "BYE", 2).to_tag(&tag).text());
+    world.receive(udp(), &request(tls(1), "BYE", 2).to_tag(&tag).text());
+    assert_eq!(world.statuses(), [481, 481]);
+    assert!(world.events.is_empty());
+}
+
+#[test]
+fn a_peer_without_rport_is_answered_at_its_sent_by_and_known_by_its_source() {
+    let source = Flow { remote: address("192.0.2.1:33000"), ..udp() };
+    let mut world = World::new();
+    let via = "SIP/2.0/UDP 192.0.2.1:5070";
+    world.receive(source, &invite(udp()).via(via).text());
+    let (session, _) = world.invited();
+    world.answer(session);
+    let ok = world.take_sent().pop().expect("a 200");
+    assert_eq!(ok.flow.remote, address("192.0.2.1:5070"));
+    world.receive(source, &request(udp(), "ACK", 1).via(via).to_tag(&ok.to_tag()).text());
+    world.hang_up(session);
+    assert_eq!(world.only_sent().flow.remote, address("192.0.2.1:5070"));
+    world.receive(source, &request(udp(), "BYE", 2).via(via).to_tag(&ok.to_tag()).text());
+    assert_eq!(world.statuses(), [200]);
+}
+
+#[test]
+fn another_connection_of_the_same_identity_counts_and_is_used_from_then_on() {
+    let mut world = World::new();
+    world.endpoint.identify(tls(1).connection.expect("a connection"), 42);
+    let (session, tag) = world.established(tls(1));
+    world.close(tls(1));
+    assert!(world.events.is_empty(), "the call outlives its connection");
+    world.endpoint.identify(tls(2).connection.expect("a connection"), 43);
+    world.receive(tls(2), &request(tls(2), "OPTIONS", 2).to_tag(&tag).text());
+    assert_eq!(world.statuses(), [481]);
+    world.endpoint.identify(tls(3).connection.expect("a connection"), 42);
+    world.receive(tls(3), &request(tls(3), "OPTIONS", 2).to_tag(&tag).text());
+    assert_eq!(world.statuses(), [200]);
+    world.hang_up(session);
+    assert_eq!(world.only_sent().flow, tls(3));
+}
+
+#[test]
+fn a_call_of_a_lost_connection_ends_by_another_of_its_identity_or_in_silence() {
+    let mut world = World::new();
+    world.endpoint.identify(tls(1).connection.expect("a connection"), 42);
+    let (session, _) = world.established(tls(1));
+    world.close(tls(1));
+    world.hang_up(session);
+    assert!(world.sent.is_empty());
+    assert_eq!(world.event_names(), ["Terminated"]);
+
+    let mut world = World::new();
+    world.endpoint.identify(tls(1).connection.expect("a connection"), 42);
+    let (session, _) = world.established(tls(1));
+    world.close(tls(1));
+    world.receive(tls(2), "\r\n");
+    world.endpoint.identify(tls(2).connection.expect("a connection"), 42);
+    world.hang_up(session);
+    assert_eq!(world.only_sent().flow, tls(2));
+}
+
+#[test]
+fn late_requests_get_500_and_gaps_are_fine() {
+    let mut world = World::new();
+    let (_, tag) = world.established(udp());
+    world.receive(udp(), &request(udp(), "OPTIONS", 900).to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "OPTIONS", 5).to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "INVITE", 6).to_tag(&tag).sdp().text());
+    assert_eq!(world.statuses(), [200, 500, 500]);
+    world.receive(udp(), &request(udp(), "BYE", 0x7fff_ffff).to_tag(&tag).text());
+    assert_eq!(world.statuses(), [200]);
+    assert_eq!(world.event_names(), ["Bye", "Terminated"]);
+}
+
+#[test]
+fn options_inside_a_dialog_leave_it_alone() {
+    let mut world = World::new();
+    let (_, tag) = world.established(udp());
+    world.receive(udp(), &request(udp(), "OPTIONS", 2).to_tag(&tag).text());
+    assert_eq!(world.statuses(), [200]);
+    assert!(world.events.is_empty());
+    assert_eq!(world.endpoint.load().sessions, 1);
+}
+
+#[test]
+fn the_same_call_id_with_another_tag_is_another_dialog() {
+    let mut world = World::new();
+    let (_, tag) = world.established(udp());
+    let bye = request(udp(), "BYE", 2).to_tag(&tag).from("<sip:jane@pbx.example.com>;tag=other");
+    world.receive(udp(), &bye.text());
+    assert_eq!(world.statuses(), [481]);
+    world.receive(udp(), &request(udp(), "BYE", 2).to_tag(&tag).call_id("other").text());
+    assert_eq!(world.statuses(), [481]);
+}

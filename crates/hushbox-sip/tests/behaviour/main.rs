@@ -1,0 +1,13 @@
+//! What the endpoint does on the wire, in virtual time. The caller's side is written out as
+//! messages, so that both ends cannot share a mistake.
+
+mod answering;
+mod cancel;
+mod checks;
+mod dialog;
+mod hanging_up;
+mod on_the_wire;
+mod reinvite;
+mod streams;
+mod transactions;
+mod world;
