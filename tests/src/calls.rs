@@ -1,7 +1,7 @@
 //! Calls to a [`Trial`] as its people would place them: a PBX that forwards a caller, and an owner at the telephone.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hushbox_load::client::Plan;
 use hushbox_load::script::{Keys, Step};
@@ -111,4 +111,23 @@ pub fn listen(pin: &str, sound: &[i16]) -> Vec<Step> {
 #[must_use]
 pub fn speech(seed: u8, length: Duration) -> Vec<i16> {
     voice::babble([seed; 32], (length.as_secs_f64() * 8000.0) as usize)
+}
+
+/// The rows of a mailbox in `message list`, once there are so many: a message is delivered after it is saved.
+///
+/// # Panics
+///
+/// When they do not come.
+#[must_use]
+pub fn delivered(trial: &Trial, mailbox: &str, count: usize) -> Vec<Value> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let rows = trial.list(&["message", "list"]).into_iter();
+        let mut rows: Vec<Value> = rows.filter(|r| r["mailbox"] == mailbox).collect();
+        if rows.len() >= count {
+            rows.sort_by_key(|r| r["received"].to_string());
+            return rows;
+        }
+        assert!(Instant::now() < deadline, "{} of {count} messages in {mailbox}", rows.len());
+    }
 }

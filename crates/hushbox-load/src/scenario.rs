@@ -265,7 +265,7 @@ impl Live {
         for number in 1..=tries.max(1) {
             best = f64::max(best, self.listen_for(wanted, within).await);
             if best > SAME {
-                return Ok(format!("correlation {best:.4}, message {number}"));
+                return Ok(format!("correlation {best:.4}"));
             }
             if number < tries {
                 self.media.press(next.as_str()).await.map_err(|e| e.to_string())?;
