@@ -17,6 +17,8 @@ pub mod prompt;
 pub mod setup;
 pub mod signalling;
 pub mod speech;
+#[cfg(test)]
+mod testing;
 pub mod tui;
 
 pub use call::{Call, CallReport};

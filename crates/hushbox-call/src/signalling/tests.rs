@@ -1,1 +1,359 @@
+//! Who may call whom, judged on INVITEs as the endpoint gives them.
 
+use super::*;
+use crate::testing::{OTHER_TRUNK, REALM, TRUNK, device_id, directory, now, service_key};
+use crate::tui::login::Refusal;
+use hushbox_sip::{Algorithm, Authorization, OwnedUri, Transport, auth::ha1};
+use std::net::SocketAddr;
+
+fn signalling() -> Signalling {
+    let sip = hushbox_sip::Config {
+        product: "Hushbox/test".to_owned(),
+        listeners: Vec::new(),
+        limits: hushbox_sip::Limits::default(),
+    };
+    let config = Config {
+        sip,
+        realm: REALM.to_owned(),
+        service_key: service_key(),
+        calls_max: 4,
+        record_only: false,
+    };
+    Signalling::new(config, directory(), [5; 32])
+}
+
+fn flow(transport: Transport, remote: &str) -> Flow {
+    let local: SocketAddr = "192.0.2.1:5061".parse().unwrap();
+    let connection = (transport != Transport::Udp).then_some(ConnectionId(1));
+    Flow { transport, local, remote: format!("{remote}:40000").parse().unwrap(), connection }
+}
+
+fn invite(transport: Transport, remote: &str, uri: &str) -> Invite {
+    Invite::new(flow(transport, remote), OwnedUri::parse(uri).unwrap())
+}
+
+/// What becomes of an INVITE to this URI over TLS from this peer.
+fn judged(peer: Peer, uri: &str) -> String {
+    let mut signalling = signalling();
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), peer);
+    judge(&mut signalling, &invite(Transport::Tls, "198.51.100.7", uri))
+}
+
+/// The same on a lab listener, from an address.
+fn judged_on_lab(remote: &str, from: Option<&str>, uri: &str) -> String {
+    let mut invite = invite(Transport::Udp, remote, uri);
+    invite.from_user = from.map(ToOwned::to_owned);
+    judge(&mut signalling(), &invite)
+}
+
+fn judge(signalling: &mut Signalling, invite: &Invite) -> String {
+    match signalling.judge(now(), invite) {
+        Ok(Purpose::Deposit { mailbox, profile }) => {
+            format!("deposit {} {profile:?}", mailbox.number)
+        }
+        Ok(Purpose::Retrieval(device)) => {
+            assert!(signalling.directory.device(device).is_some());
+            "retrieval".to_owned()
+        }
+        Ok(Purpose::RefusedRetrieval(refusal)) => format!("{refusal:?}"),
+        Err(Judgement::Reject(rejection, _)) => match rejection.retry_after {
+            Some(_) => format!("{} Retry-After", rejection.status),
+            None => rejection.status.to_string(),
+        },
+        Err(Judgement::Challenge { stale, wrong }) => {
+            format!("401{}{}", if stale { " stale" } else { "" }, if wrong { " wrong" } else { "" })
+        }
+    }
+}
+
+fn device(name: &str) -> Peer {
+    Peer::Device(device_id(name))
+}
+
+#[test]
+fn a_stranger_on_tls_gets_401_whatever_the_number() {
+    for uri in [
+        "sip:1001@clinic.example",
+        "sip:9999@nowhere",
+        "sip:*97@clinic.example",
+        "sip:clinic.example",
+    ] {
+        assert_eq!(judged(Peer::Nobody, uri), "401", "{uri}");
+    }
+}
+
+#[test]
+fn an_ambiguous_certificate_gets_403() {
+    assert_eq!(judged(Peer::Ambiguous, "sip:1001@clinic.example"), "403");
+}
+
+#[test]
+fn a_device_reaches_the_mailboxes_of_its_own_account_and_gets_403_for_all_else() {
+    let phone = device("c7001");
+    assert_eq!(judged(phone, "sip:1001@clinic.example"), "deposit 1001 Hipaa");
+    assert_eq!(judged(phone, "sip:1002@192.0.2.1"), "deposit 1002 Hipaa");
+    for uri in [
+        "sip:2001@trial.example",
+        "sip:2001@192.0.2.1",
+        "sip:1001@trial.example",
+        "sip:9999@clinic.example",
+        "sip:alice@clinic.example",
+        "sip:clinic.example",
+    ] {
+        assert_eq!(judged(phone, uri), "403", "{uri}");
+    }
+}
+
+#[test]
+fn a_trunk_reaches_its_accounts_by_domain_or_by_number_and_gets_404_for_all_else() {
+    let trunk = Peer::Trunk(TRUNK);
+    for (uri, expected) in [
+        ("sip:1001@clinic.example", "deposit 1001 Hipaa"),
+        ("sip:2001@TRIAL.example", "deposit 2001 Standard"),
+        ("sip:1001@192.0.2.1", "deposit 1001 Hipaa"),
+        ("sip:2001@192.0.2.1;user=phone", "deposit 2001 Standard"),
+        ("sip:2001@clinic.example", "404"),
+        ("sip:9999@192.0.2.1", "404"),
+        ("sip:+15551234567@192.0.2.1", "404"),
+        ("sip:192.0.2.1", "404"),
+    ] {
+        assert_eq!(judged(trunk, uri), expected, "{uri}");
+    }
+    let other = Peer::Trunk(OTHER_TRUNK);
+    assert_eq!(judged(other, "sip:1001@clinic.example"), "404", "known, but not this trunk's");
+    assert_eq!(judged(other, "sip:1001@192.0.2.1"), "404");
+    assert_eq!(judged(other, "sip:2001@192.0.2.1"), "deposit 2001 Standard");
+}
+
+#[test]
+fn on_lab_nothing_of_a_hipaa_account_exists() {
+    for (uri, expected) in [
+        ("sip:2001@trial.example", "deposit 2001 Standard"),
+        ("sip:2001@127.0.0.1", "deposit 2001 Standard"),
+        ("sip:1001@clinic.example", "404"),
+        ("sip:2001@clinic.example", "404"),
+        ("sip:1001@127.0.0.1", "404"),
+    ] {
+        assert_eq!(judged_on_lab("127.0.0.1", Some("5551234"), uri), expected, "{uri}");
+    }
+    assert_eq!(judged_on_lab("203.0.113.5", None, "sip:2001@trial.example"), "401");
+}
+
+#[test]
+fn on_lab_a_telephone_is_challenged_before_its_address_counts_as_the_trunk() {
+    assert_eq!(judged_on_lab("127.0.0.1", Some("t7101"), "sip:2001@trial.example"), "401");
+    // A device of a hipaa account does not exist there.
+    assert_eq!(
+        judged_on_lab("127.0.0.1", Some("c7001"), "sip:2001@trial.example"),
+        "deposit 2001 Standard"
+    );
+}
+
+#[test]
+fn retrieval_is_served_everywhere_and_refused_where_nobodys_factors_could_suffice() {
+    for uri in ["sip:*97@clinic.example", "sip:%2A97@192.0.2.1", "sip:%2a97@trial.example"] {
+        assert_eq!(judged(device("c7001"), uri), "retrieval", "{uri}");
+        assert_eq!(judged(Peer::Trunk(TRUNK), uri), "NotFromThisTelephone", "{uri}");
+    }
+    for (name, expected) in [
+        ("cboth", "retrieval"),
+        ("cdesk", "retrieval"),
+        ("cgone", "NotFromThisTelephone"),
+        ("cnone", "NotFromThisTelephone"),
+    ] {
+        assert_eq!(judged(device(name), "sip:*97@clinic.example"), expected, "{name}");
+    }
+    assert_eq!(judged_on_lab("127.0.0.1", None, "sip:*97@127.0.0.1"), "NotFromThisTelephone");
+    assert_eq!(judged_on_lab("203.0.113.5", None, "sip:*97@127.0.0.1"), "401");
+}
+
+#[test]
+fn a_server_that_only_records_says_so_at_star_97_and_takes_messages() {
+    let mut signalling = signalling();
+    signalling.record_only = true;
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), device("c7001"));
+    let mut ask = |uri: &str| judge(&mut signalling, &invite(Transport::Tls, "198.51.100.7", uri));
+    assert_eq!(ask("sip:*97@clinic.example"), "CannotBeOpened");
+    assert_eq!(ask("sip:1001@clinic.example"), "deposit 1001 Hipaa");
+}
+
+#[test]
+fn a_full_disk_stops_deposits_and_a_draining_or_full_server_all_calls() {
+    let mut signalling = signalling();
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), device("c7001"));
+    let ask = |signalling: &mut Signalling, uri: &str| {
+        judge(signalling, &invite(Transport::Tls, "198.51.100.7", uri))
+    };
+    signalling.disk_full = true;
+    assert_eq!(ask(&mut signalling, "sip:1001@clinic.example"), "503 Retry-After");
+    assert_eq!(ask(&mut signalling, "sip:*97@clinic.example"), "retrieval");
+    assert_eq!(ask(&mut signalling, "sip:9999@clinic.example"), "403", "known first");
+    signalling.disk_full = false;
+    signalling.draining = true;
+    assert_eq!(ask(&mut signalling, "sip:*97@clinic.example"), "503 Retry-After");
+    signalling.draining = false;
+    for n in 0..4 {
+        signalling.calls.insert(CallId::from_bytes([n; 16]), None);
+    }
+    assert_eq!(ask(&mut signalling, "sip:*97@clinic.example"), "503 Retry-After");
+}
+
+#[test]
+fn what_is_not_understood_is_said_only_to_who_is_known() {
+    let mut signalling = signalling();
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), device("c7001"));
+    let mut strange = invite(Transport::Tls, "198.51.100.7", "sip:1001@clinic.example");
+    strange.unsupported = vec!["nothing".to_owned()];
+    assert_eq!(judge(&mut signalling, &strange), "420");
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), Peer::Nobody);
+    assert_eq!(judge(&mut signalling, &strange), "401");
+    strange.unsupported.clear();
+    strange.body = InviteBody::Unsupported;
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), device("c7001"));
+    assert_eq!(judge(&mut signalling, &strange), "415");
+}
+
+/// Credentials as a telephone computes them (RFC 7616 §3.4.1), from a challenge of ours.
+fn credentials(
+    signalling: &mut Signalling,
+    transport: Transport,
+    algorithm: Algorithm,
+    (user, password): (&str, &str),
+    uri: &str,
+) -> Authorization {
+    let offered = identity::algorithms(transport);
+    let challenges = signalling.authenticator.challenges(unix_secs(now()), offered, false);
+    let value = challenges
+        .iter()
+        .find(|c| c.algorithm() == algorithm)
+        .map_or_else(|| challenges[0].value().to_owned(), |challenge| challenge.value().to_owned());
+    let nonce = value.split("nonce=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let hash = |text: String| hex::encode(ha1_of_text(algorithm, &text));
+    let secret = hex::encode(ha1(algorithm, user, REALM, password));
+    let ha2 = hash(format!("INVITE:{uri}"));
+    let response = hash(format!("{secret}:{nonce}:00000001:cnonce:auth:{ha2}"));
+    let name = algorithm.name();
+    Authorization::parse(
+        format!(
+            "Digest username=\"{user}\", realm=\"{REALM}\", nonce=\"{nonce}\", uri=\"{uri}\", \
+             response=\"{response}\", algorithm={name}, cnonce=\"cnonce\", qop=auth, nc=00000001"
+        )
+        .as_bytes(),
+    )
+    .unwrap()
+}
+
+/// The hash of an algorithm, by way of the one helper that is public: `user:realm:password` is any text with two colons.
+fn ha1_of_text(algorithm: Algorithm, text: &str) -> Vec<u8> {
+    let mut parts = text.splitn(3, ':').chain(["", ""]);
+    let (a, b, c) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    if text.matches(':').count() >= 2 {
+        ha1(algorithm, a, b, c)
+    } else {
+        // INVITE:sip:user@host has two colons as well; nothing else is hashed here.
+        unreachable!()
+    }
+}
+
+#[test]
+fn digest_on_tls_is_sha_256_alone_and_on_lab_md5_too() {
+    for (transport, user, uri, algorithm, expected) in [
+        (
+            Transport::Tls,
+            "c7001",
+            "sip:1001@clinic.example",
+            Algorithm::Sha256,
+            "deposit 1001 Hipaa",
+        ),
+        (Transport::Tls, "c7001", "sip:1001@clinic.example", Algorithm::Md5, "401 wrong"),
+        (
+            Transport::Udp,
+            "t7101",
+            "sip:2001@trial.example",
+            Algorithm::Sha256,
+            "deposit 2001 Standard",
+        ),
+        (
+            Transport::Udp,
+            "t7101",
+            "sip:2001@trial.example",
+            Algorithm::Md5,
+            "deposit 2001 Standard",
+        ),
+        (Transport::Udp, "c7001", "sip:2001@trial.example", Algorithm::Sha256, "401 wrong"),
+        (Transport::Tls, "nobody", "sip:1001@clinic.example", Algorithm::Sha256, "401 wrong"),
+    ] {
+        let mut signalling = signalling();
+        let mut call = invite(transport, "127.0.0.1", uri);
+        call.authorization =
+            Some(credentials(&mut signalling, transport, algorithm, (user, "secret"), uri));
+        assert_eq!(judge(&mut signalling, &call), expected, "{transport:?} {user} {algorithm:?}");
+        call.authorization =
+            Some(credentials(&mut signalling, transport, algorithm, (user, "wrong"), uri));
+        assert_eq!(judge(&mut signalling, &call), "401 wrong", "{transport:?} {user}");
+    }
+}
+
+#[test]
+fn on_lab_credentials_that_are_not_valid_are_not_excused_by_the_address() {
+    let mut signalling = signalling();
+    let uri = "sip:2001@trial.example";
+    let mut call = invite(Transport::Udp, "127.0.0.1", uri);
+    call.authorization = Some(credentials(
+        &mut signalling,
+        Transport::Udp,
+        Algorithm::Md5,
+        ("somebody", "else"),
+        uri,
+    ));
+    assert_eq!(judge(&mut signalling, &call), "401 wrong");
+}
+
+#[test]
+fn credentials_are_good_once() {
+    let mut signalling = signalling();
+    let uri = "sip:1001@clinic.example";
+    let mut call = invite(Transport::Tls, "198.51.100.7", uri);
+    call.authorization = Some(credentials(
+        &mut signalling,
+        Transport::Tls,
+        Algorithm::Sha256,
+        ("c7001", "secret"),
+        uri,
+    ));
+    assert_eq!(judge(&mut signalling, &call), "deposit 1001 Hipaa");
+    assert_eq!(judge(&mut signalling, &call), "401 stale");
+}
+
+#[test]
+fn a_changed_record_closes_its_connections() {
+    let mut signalling = signalling();
+    let known = flow(Transport::Tls, "198.51.100.7");
+    signalling.connected(known, device("c7001"));
+    signalling.handle_input(now(), Input::Directory(directory()));
+    assert!(!matches!(signalling.poll_output(), Output::Disconnect { .. }), "nothing has changed");
+    let before = directory();
+    let without = before.entities().filter(|entity| {
+        !matches!(entity, hushbox_store::model::Entity::Device(d) if d.username == "c7001")
+    });
+    let without = Arc::new(Directory::of(without.collect::<Vec<_>>()).unwrap());
+    signalling.handle_input(now(), Input::Directory(without));
+    assert!(matches!(signalling.poll_output(), Output::Disconnect { flow } if flow == known));
+    assert_eq!(
+        judge(&mut signalling, &invite(Transport::Tls, "198.51.100.7", "sip:1001@clinic.example")),
+        "401"
+    );
+}
+
+#[test]
+fn a_caller_who_withholds_the_number_leaves_none() {
+    let mut signalling = signalling();
+    let mut call = invite(Transport::Tls, "198.51.100.7", "sip:1001@clinic.example");
+    call.from_user = Some("anonymous".to_owned());
+    call.from_display = Some("Mary Major".to_owned());
+    let purpose = Purpose::RefusedRetrieval(Refusal::CannotBeOpened);
+    signalling.start(now(), Session(1), &call, purpose);
+    let Output::Start(setup) = signalling.poll_output() else { panic!("no call") };
+    assert!(setup.caller_number.is_none());
+    assert_eq!(setup.caller_name.unwrap().expose(), "Mary Major");
+}

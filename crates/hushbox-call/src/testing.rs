@@ -1,0 +1,166 @@
+//! A small installation for unit tests: the accounts of a trial, with keys that open nothing.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use hushbox_policy::{
+    AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, Now, Number, PersonId,
+    PinVerifier, Profile, TrunkId,
+};
+use hushbox_sip::{Algorithm, auth::ha1};
+use hushbox_store::Directory;
+use hushbox_store::keys::{DigestAlgorithm, ServiceKey, WrappedKey};
+use hushbox_store::model::{
+    Account, Device, Entity, Grant, Mailbox, MailboxPurpose, Person, Trunk,
+};
+
+pub(crate) const REALM: &str = "hushbox";
+pub(crate) const CLINIC: AccountId = AccountId::from_bytes([1; 16]);
+pub(crate) const TRIAL: AccountId = AccountId::from_bytes([2; 16]);
+pub(crate) const TRUNK: TrunkId = TrunkId::from_bytes([3; 16]);
+/// The trunk that serves `trial` alone.
+pub(crate) const OTHER_TRUNK: TrunkId = TrunkId::from_bytes([4; 16]);
+
+pub(crate) fn now() -> Now {
+    #[expect(clippy::disallowed_methods, reason = "any origin will do in a test")]
+    let monotonic = Instant::now();
+    Now { monotonic, utc: "2026-03-09T12:00:00Z".parse().unwrap() }
+}
+
+pub(crate) fn number(text: &str) -> Number {
+    Number::new(text).unwrap()
+}
+
+fn id(kind: u8, number: &str) -> [u8; 16] {
+    let mut id = [kind; 16];
+    let digits = number.as_bytes();
+    id[..digits.len().min(8)].copy_from_slice(&digits[..digits.len().min(8)]);
+    id
+}
+
+pub(crate) fn mailbox_id(number: &str) -> MailboxId {
+    MailboxId::from_bytes(id(10, number))
+}
+
+pub(crate) fn person_id(number: &str) -> PersonId {
+    PersonId::from_bytes(id(11, number))
+}
+
+pub(crate) fn device_id(username: &str) -> DeviceId {
+    DeviceId::from_bytes(id(12, username))
+}
+
+pub(crate) fn service_key() -> ServiceKey {
+    ServiceKey::from_bytes(&[7; 32])
+}
+
+fn account(id: AccountId, name: &str, profile: Profile) -> Entity {
+    Entity::Account(Account {
+        id,
+        name: name.to_owned(),
+        profile,
+        domain: format!("{name}.example"),
+        wrapped_key: WrappedKey::from_bytes(vec![0; 64]),
+        baa: None,
+    })
+}
+
+fn mailbox(account: AccountId, text: &str) -> Entity {
+    let (public_key, _) = hushbox_store::hpke::generate_mailbox_keys().unwrap();
+    Entity::Mailbox(Mailbox {
+        id: mailbox_id(text),
+        account,
+        number: number(text),
+        time_zone: "America/New_York".to_owned(),
+        epoch: 1,
+        public_key,
+        wrapped_private_key: WrappedKey::from_bytes(vec![0; 64]),
+        purpose: MailboxPurpose::Normal,
+    })
+}
+
+fn person(account: AccountId, text: &str, disabled: bool) -> Entity {
+    Entity::Person(Person {
+        id: person_id(text),
+        account,
+        number: number(text),
+        verifier: PinVerifier::decoy([1; 16]),
+        roles: [].into(),
+        disabled,
+    })
+}
+
+fn grant(person: &str, mailbox: &str) -> Entity {
+    Entity::Grant(Grant {
+        id: GrantId::from_bytes(id(13, &format!("{person}{mailbox}"))),
+        mailbox: mailbox_id(mailbox),
+        person: person_id(person),
+        kind: GrantKind::Owner,
+        from: jiff::Timestamp::UNIX_EPOCH,
+        until: None,
+        approver: "test".to_owned(),
+        reason: "test".to_owned(),
+    })
+}
+
+fn device(account: AccountId, username: &str, bound: Binding) -> Entity {
+    let key = service_key();
+    let id = device_id(username);
+    let sealed = |kind, algorithm| {
+        let secret = ha1(algorithm, username, REALM, "secret");
+        Some(key.seal_digest_secret(id, kind, &secret, [9; 12]).unwrap())
+    };
+    Entity::Device(Device {
+        id,
+        account,
+        username: username.to_owned(),
+        bound,
+        digest_sha256: sealed(DigestAlgorithm::Sha256, Algorithm::Sha256),
+        digest_md5: sealed(DigestAlgorithm::Md5, Algorithm::Md5),
+        certificate: None,
+    })
+}
+
+fn trunk(id: TrunkId, name: &str, accounts: &[AccountId], lab: &[IpAddr]) -> Entity {
+    Entity::Trunk(Trunk {
+        id,
+        name: name.to_owned(),
+        certificate: None,
+        accounts: accounts.to_vec(),
+        lab_addresses: lab.to_vec(),
+    })
+}
+
+/// `clinic` (hipaa: 1001, 1002) and `trial` (standard: 2001), a person and a device each; shared devices; a trunk
+/// for both, which is 127.0.0.1 on `lab`, and one for `trial` alone.
+pub(crate) fn directory() -> Arc<Directory> {
+    let persons =
+        |numbers: &[&str]| Binding::Persons(numbers.iter().map(|n| person_id(n)).collect());
+    Arc::new(
+        Directory::of([
+            account(CLINIC, "clinic", Profile::Hipaa),
+            account(TRIAL, "trial", Profile::Standard),
+            mailbox(CLINIC, "1001"),
+            mailbox(CLINIC, "1002"),
+            mailbox(TRIAL, "2001"),
+            person(CLINIC, "7001", false),
+            person(CLINIC, "7002", false),
+            person(CLINIC, "7003", true),
+            person(TRIAL, "7101", false),
+            grant("7001", "1001"),
+            grant("7002", "1001"),
+            grant("7002", "1002"),
+            grant("7101", "2001"),
+            device(CLINIC, "c7001", persons(&["7001"])),
+            device(CLINIC, "cboth", persons(&["7001", "7002"])),
+            device(CLINIC, "cgone", persons(&["7003"])),
+            device(CLINIC, "cdesk", Binding::Mailbox(mailbox_id("1002"))),
+            device(CLINIC, "cnone", persons(&[])),
+            device(TRIAL, "t7101", persons(&["7101"])),
+            trunk(TRUNK, "pbx", &[CLINIC, TRIAL], &[IpAddr::V4(Ipv4Addr::LOCALHOST)]),
+            trunk(OTHER_TRUNK, "other", &[TRIAL], &[]),
+        ])
+        .unwrap(),
+    )
+}
