@@ -219,4 +219,11 @@ mod tests {
         assert!(old.contains("nonce=\"3\"") && old.contains("algorithm=MD5"));
         assert_eq!(format!("{user:?}"), "Credentials(u)");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_challenge_makes_the_parser_panic(text in "(Digest )?[ -~]{0,80}", more in ".{0,40}") {
+            let _ = parse(&format!("{text}{more}"));
+        }
+    }
 }

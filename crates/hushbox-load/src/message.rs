@@ -367,4 +367,30 @@ mod tests {
         let text = String::from_utf8(written).expect("text");
         assert_eq!(text, "BYE sip:a SIP/2.0\r\nReason: xEvil: 1\r\nContent-Length: 0\r\n\r\n");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_octets_make_the_parser_or_the_framer_panic(
+            chunks in proptest::collection::vec(proptest::collection::vec(0u8.., 0..200), 0..8),
+            cut in 0usize..600,
+        ) {
+            let mut framer = StreamFramer::default();
+            for chunk in chunks.iter().chain([&OK.as_bytes()[..cut.min(OK.len())].to_vec()]) {
+                let _ = parse(chunk);
+                framer.push(chunk);
+                while let Ok(Some(bytes)) = framer.next_message() {
+                    let _ = parse(&bytes);
+                }
+            }
+        }
+
+        #[test]
+        fn a_message_with_one_octet_changed_is_read_or_refused(at in 0usize..OK.len(), octet in 0u8..) {
+            let mut bytes = OK.as_bytes().to_vec();
+            bytes[at] = octet;
+            if let Ok(Message::Response(response)) = parse(&bytes) {
+                let _ = (response.headers.cseq(), response.headers.branch(), response.headers.record_route());
+            }
+        }
+    }
 }

@@ -155,4 +155,11 @@ mod tests {
         assert_eq!(telephone_event('#', true, 1280), Some([11, 0x8a, 5, 0]));
         assert_eq!(telephone_event('x', true, 1280), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_octets_make_the_parsers_panic(bytes in proptest::collection::vec(0u8.., 0..80)) {
+            let _ = (parse(&bytes), rtcp_types(&bytes));
+        }
+    }
 }

@@ -325,4 +325,14 @@ mod tests {
             assert!(offer.read_answer(answer(&crypto).as_bytes()).is_err(), "{crypto}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_answer_makes_the_parser_panic(
+            lines in proptest::collection::vec("[vosctma]=(audio |crypto:1 |IN IP4 |rtpmap:)?[ -~]{0,40}", 0..12),
+        ) {
+            let offer = offer(&Security::Sdes(Suite::ALL.to_vec()));
+            proptest::prop_assert!(offer.read_answer(lines.join("\r\n").as_bytes()).is_err());
+        }
+    }
 }

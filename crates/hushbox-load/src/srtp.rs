@@ -197,4 +197,16 @@ mod tests {
             assert_eq!(format!("{key:?}"), "MasterKey(…)");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_packet_makes_webrtc_srtp_panic(bytes in proptest::collection::vec(0u8.., 0..120)) {
+            for suite in Suite::ALL {
+                let key = MasterKey::new(suite, vec![7; suite.key_and_salt_length()]).expect("length");
+                let mut shield = Shield::new(suite, &key).expect("key");
+                proptest::prop_assert!(shield.open_rtp(&bytes).is_err());
+                proptest::prop_assert!(shield.open_rtcp(&bytes).is_err());
+            }
+        }
+    }
 }
