@@ -206,6 +206,19 @@ fn hold_and_resume_pause_a_recording_without_ending_the_call() {
 }
 
 #[test]
+fn an_invite_without_an_offer_is_offered_srtp_and_records_as_well() {
+    let trial = Trial::start(&[]);
+    let sent = speech(24, Duration::from_secs(3));
+    let mut deposit = forwarded(&trial, "1001");
+    deposit.late_offer = true;
+    place(&deposit, &leave(&sent));
+    newest(&trial, "1001", 1);
+    let (mut plan, pin) = owner(&trial, "1001");
+    plan.late_offer = true;
+    assert_same(&sent, &place(&plan, &listen(&pin, &sent)));
+}
+
+#[test]
 fn the_lab_listeners_take_plain_rtp_for_the_standard_account_and_md5() {
     let trial = Trial::start(&LAB);
     for (number, (transport, listener)) in

@@ -48,6 +48,8 @@ pub struct Plan {
     pub codecs: Vec<Codec>,
     /// Headers to add to the INVITE, as they are.
     pub headers: Vec<(String, String)>,
+    /// Leave the offer to the server: INVITE without SDP, our answer in the ACK.
+    pub late_offer: bool,
     /// Cancel if there is no final response by then.
     pub cancel_after: Option<Duration>,
 }
@@ -65,6 +67,7 @@ impl Plan {
             security: Security::Sdes(crate::srtp::Suite::ALL.to_vec()),
             codecs: vec![Codec::Pcmu, Codec::Pcma],
             headers: Vec::new(),
+            late_offer: false,
             cancel_after: None,
         }
     }
@@ -188,7 +191,7 @@ impl Caller<'_> {
         if let Some(value) = authorization {
             writer = writer.header("Authorization", value);
         }
-        writer.sdp(&self.offer.text())
+        if self.plan.late_offer { writer.end() } else { writer.sdp(&self.offer.text()) }
     }
 
     /// One INVITE transaction; its non-2xx final response is acknowledged here (RFC 3261 §17.1.1.3).
@@ -271,7 +274,7 @@ impl Caller<'_> {
     }
 
     async fn answered(
-        self,
+        mut self,
         cseq: u32,
         response: &Response,
         sockets: Sockets,
@@ -296,8 +299,13 @@ impl Caller<'_> {
             contact: self.contact,
         };
         let mut dialog = Dialog::new(self.connection, route, cseq);
-        dialog.acknowledge(cseq).await?;
-        let agreement = match self.offer.read_answer(&response.body) {
+        let agreed = match self.plan.late_offer {
+            true => self.offer.answer(&response.body),
+            false => self.offer.read_answer(&response.body),
+        };
+        let answer = (self.plan.late_offer && agreed.is_ok()).then(|| self.offer.text());
+        dialog.acknowledge(cseq, answer.as_deref()).await?;
+        let agreement = match agreed {
             Ok(agreement) => agreement,
             Err(e) => {
                 // RFC 3261 §13.2.2.4: an answer that is not acceptable: ACK, then BYE.

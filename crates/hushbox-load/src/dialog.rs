@@ -91,9 +91,11 @@ impl Dialog {
         Self { connection, route, cseq, ack: Vec::new(), acknowledged: 0 }
     }
 
-    /// Acknowledges a 2xx: a request of its own, repeated whenever the 2xx is (RFC 3261 §13.2.2.4).
-    pub async fn acknowledge(&mut self, cseq: u32) -> Result<(), Error> {
-        self.ack = self.request("ACK", cseq, &format!("z9hG4bK{}", token()?)).end();
+    /// Acknowledges a 2xx: a request of its own, repeated whenever the 2xx is (RFC 3261 §13.2.2.4). It carries
+    /// our answer if the offer came in the 2xx.
+    pub async fn acknowledge(&mut self, cseq: u32, answer: Option<&str>) -> Result<(), Error> {
+        let ack = self.request("ACK", cseq, &format!("z9hG4bK{}", token()?));
+        self.ack = answer.map_or_else(|| ack.clone().end(), |sdp| ack.clone().sdp(sdp));
         self.acknowledged = cseq;
         self.connection.send(&self.ack.clone()).await
     }
@@ -263,7 +265,7 @@ impl Running {
             }
             Asked::Invite(sender) => {
                 if success {
-                    self.dialog.acknowledge(pending.cseq).await?;
+                    self.dialog.acknowledge(pending.cseq, None).await?;
                 } else {
                     let ack = self.dialog.request("ACK", pending.cseq, &pending.branch).end();
                     self.dialog.connection.send(&ack).await?;

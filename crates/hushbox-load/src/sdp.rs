@@ -55,6 +55,9 @@ impl Direction {
     }
 }
 
+/// The suite, our key and the peer's.
+pub type AgreedKeys = (Suite, MasterKey, MasterKey);
+
 /// The payload type that is offered for telephone events.
 const TELEPHONE_EVENT: u8 = 101;
 
@@ -70,6 +73,7 @@ pub struct Offer {
     session_id: u64,
     version: u64,
     keys: Vec<(u32, Suite, MasterKey)>,
+    telephone_event: u8,
 }
 
 /// What was agreed.
@@ -84,7 +88,7 @@ pub struct Agreement {
     /// The payload type for digits.
     pub telephone_event: Option<u8>,
     /// The suite, our key and the peer's.
-    pub keys: Option<(Suite, MasterKey, MasterKey)>,
+    pub keys: Option<AgreedKeys>,
     /// The peer's direction.
     pub direction: Direction,
 }
@@ -115,6 +119,7 @@ impl Offer {
             session_id,
             version: 1,
             keys,
+            telephone_event: TELEPHONE_EVENT,
         })
     }
 
@@ -131,12 +136,12 @@ impl Offer {
             IpAddr::V4(_) => "IP4",
             IpAddr::V6(_) => "IP6",
         };
-        let profile = if self.keys.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+        let (profile, telephone_event) = (self.profile(), self.telephone_event);
         let payload_types: Vec<String> =
             self.codecs.iter().map(|c| c.payload_type().to_string()).collect();
         let mut text = format!(
             "v=0\r\no=- {} {} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n\
-             m=audio {} {profile} {} {TELEPHONE_EVENT}\r\n",
+             m=audio {} {profile} {} {telephone_event}\r\n",
             self.session_id,
             self.version,
             self.local.port(),
@@ -146,8 +151,8 @@ impl Offer {
         for codec in &self.codecs {
             let _ = write!(text, "a=rtpmap:{} {}/8000\r\n", codec.payload_type(), codec.name());
         }
-        let _ = write!(text, "a=rtpmap:{TELEPHONE_EVENT} telephone-event/8000\r\n");
-        let _ = write!(text, "a=fmtp:{TELEPHONE_EVENT} 0-15\r\na=ptime:20\r\n");
+        let _ = write!(text, "a=rtpmap:{telephone_event} telephone-event/8000\r\n");
+        let _ = write!(text, "a=fmtp:{telephone_event} 0-15\r\na=ptime:20\r\n");
         let _ = write!(text, "a={}\r\n", self.direction.attribute());
         for (tag, suite, key) in &self.keys {
             let _ = write!(text, "a=crypto:{tag} {} inline:{}\r\n", suite.name(), key.to_base64());
@@ -157,32 +162,52 @@ impl Offer {
 
     /// Reads the answer to this offer.
     pub fn read_answer(&self, body: &[u8]) -> Result<Agreement, Error> {
+        let media = MediaLines::read(body)?;
+        if media.profile != self.profile() {
+            let (theirs, ours) = (media.profile, self.profile());
+            return Err(Error::Answer(format!("{theirs} where {ours} was offered")));
+        }
+        self.agreement(&media, self.agreed_keys(&media.attributes)?)
+    }
+
+    /// Answers the peer's offer (it came in the 2xx, RFC 3261 §13.2.1) by the first of its lines that is in
+    /// this one too; later offers say the same.
+    pub fn answer(&mut self, body: &[u8]) -> Result<Agreement, Error> {
         let wrong = |what: &str| Error::Answer(what.to_owned());
-        let text = std::str::from_utf8(body).map_err(|_| wrong("not UTF-8"))?;
-        let mut session_address = None;
-        let mut media = None;
-        for line in text.lines() {
-            let Some((kind, value)) = line.split_once('=') else { continue };
-            match (kind, &mut media) {
-                ("m", Some(_)) => return Err(wrong("more m= lines than were offered")),
-                ("m", media @ None) => *media = Some(MediaLines::new(value)?),
-                ("c", None) => session_address = Some(connection_address(value)?),
-                ("c", Some(media)) => media.address = Some(connection_address(value)?),
-                ("a", Some(media)) => media.attributes.push(value),
-                ("a", None) | (_, _) => {}
-            }
+        let media = MediaLines::read(body)?;
+        if media.profile != self.profile() {
+            return Err(Error::Answer(format!("{} was offered", media.profile)));
         }
-        let media = media.ok_or_else(|| wrong("no m= line"))?;
-        if media.port == 0 {
-            return Err(wrong("the audio is refused"));
+        let mut keys = None;
+        if !self.keys.is_empty() {
+            let lines = media.attributes.iter().filter_map(|a| a.strip_prefix("crypto:"));
+            let chosen = lines.filter_map(CryptoLine::read).find_map(|line| {
+                let (_, suite, ours) = self.keys.iter().find(|(_, s, _)| line.is_for(*s))?;
+                Some((line.tag, *suite, ours.clone(), line.key(*suite)?))
+            });
+            let (tag, suite, ours, theirs) =
+                chosen.ok_or_else(|| wrong("no suite that we have"))?;
+            self.keys = vec![(tag, suite, ours.clone())];
+            keys = Some((suite, ours, theirs));
         }
-        let profile = if self.keys.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
-        if media.profile != profile {
-            return Err(Error::Answer(format!("{} where {profile} was offered", media.profile)));
-        }
-        let ip = media.address.or(session_address).ok_or_else(|| wrong("no c= line"))?;
-        let codec = media.payload_types.iter().find_map(|p| Codec::of_payload_type(*p));
-        let codec = codec.filter(|c| self.codecs.contains(c));
+        let agreement = self.agreement(&media, keys)?;
+        self.codecs = vec![agreement.codec];
+        // RFC 3264 §6.1: the payload type is the offer's.
+        self.telephone_event = agreement.telephone_event.unwrap_or(self.telephone_event);
+        Ok(agreement)
+    }
+
+    fn profile(&self) -> &'static str {
+        if self.keys.is_empty() { "RTP/AVP" } else { "RTP/SAVP" }
+    }
+
+    fn agreement(
+        &self,
+        media: &MediaLines<'_>,
+        keys: Option<AgreedKeys>,
+    ) -> Result<Agreement, Error> {
+        let mut codecs = media.payload_types.iter().filter_map(|p| Codec::of_payload_type(*p));
+        let codec = codecs.find(|c| self.codecs.contains(c));
         let digits = media.attributes.iter().find_map(|a| {
             let (payload_type, encoding) = a.strip_prefix("rtpmap:")?.split_once(' ')?;
             let known = encoding.trim().eq_ignore_ascii_case("telephone-event/8000");
@@ -194,47 +219,35 @@ impl Offer {
             value.split(' ').next()?.parse().ok()
         });
         Ok(Agreement {
-            rtp: SocketAddr::new(ip, media.port),
-            rtcp: SocketAddr::new(ip, rtcp_port.unwrap_or(media.port.saturating_add(1))),
-            codec: codec.ok_or_else(|| wrong("no codec that was offered"))?,
+            rtp: SocketAddr::new(media.address, media.port),
+            rtcp: SocketAddr::new(media.address, rtcp_port.unwrap_or(media.port.saturating_add(1))),
+            codec: codec.ok_or_else(|| Error::Answer("no codec of ours".into()))?,
             telephone_event: digits.filter(|p| media.payload_types.contains(p)),
-            keys: self.agreed_keys(&media.attributes)?,
+            keys,
             direction: direction.unwrap_or(Direction::SendRecv),
         })
     }
 
     /// RFC 4568 §5.1.2, §5.1.3: exactly one line, with the tag and suite of an offered one.
-    fn agreed_keys(
-        &self,
-        attributes: &[&str],
-    ) -> Result<Option<(Suite, MasterKey, MasterKey)>, Error> {
+    fn agreed_keys(&self, attributes: &[&str]) -> Result<Option<AgreedKeys>, Error> {
         let wrong = |what: &str| Error::Answer(what.to_owned());
         let mut lines = attributes.iter().filter_map(|a| a.strip_prefix("crypto:"));
         let line = match (lines.next(), self.keys.is_empty()) {
             (None, true) => return Ok(None),
             (None, false) => return Err(wrong("no a=crypto")),
             (Some(_), true) => return Err(wrong("a=crypto that was not offered")),
-            (Some(line), false) => line,
+            (Some(line), false) => CryptoLine::read(line).ok_or_else(|| wrong("a=crypto"))?,
         };
         if lines.next().is_some() {
             return Err(wrong("more than one a=crypto"));
         }
-        let mut words = line.split_whitespace();
-        let (tag, suite, inline) = (words.next(), words.next(), words.next());
-        if words.next().is_some() {
+        if line.parameters {
             return Err(wrong("session parameters in a=crypto"));
         }
-        let offered = self.keys.iter().find(|(t, s, _)| {
-            tag == Some(t.to_string().as_str())
-                && suite.is_some_and(|n| n.eq_ignore_ascii_case(s.name()))
-        });
+        let offered = self.keys.iter().find(|(tag, s, _)| *tag == line.tag && line.is_for(*s));
         let (_, suite, ours) =
             offered.ok_or_else(|| wrong("a tag and suite that were not offered"))?;
-        let inline = inline.and_then(|i| i.strip_prefix("inline:"));
-        let inline = inline.ok_or_else(|| wrong("no inline key"))?;
-        let key = BASE64.decode(inline.split('|').next().unwrap_or(inline));
-        let theirs = key.ok().and_then(|k| MasterKey::new(*suite, k));
-        let theirs = theirs.ok_or_else(|| wrong("the key's length"))?;
+        let theirs = line.key(*suite).ok_or_else(|| wrong("the key's length"))?;
         if theirs == *ours {
             return Err(wrong("our own key came back"));
         }
@@ -242,26 +255,75 @@ impl Offer {
     }
 }
 
+/// `a=crypto:TAG SUITE inline:KEY[|LIFETIME[|MKI]] [PARAMETERS]` (RFC 4568 §9.1). No Debug: it holds a key.
+struct CryptoLine<'a> {
+    tag: u32,
+    suite: &'a str,
+    inline: &'a str,
+    parameters: bool,
+}
+
+impl<'a> CryptoLine<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let mut words = line.split_whitespace();
+        let (tag, suite, inline) = (words.next()?, words.next()?, words.next()?);
+        let parameters = words.next().is_some();
+        Some(Self {
+            tag: tag.parse().ok()?,
+            suite,
+            inline: inline.strip_prefix("inline:")?,
+            parameters,
+        })
+    }
+
+    fn is_for(&self, suite: Suite) -> bool {
+        !self.parameters && self.suite.eq_ignore_ascii_case(suite.name())
+    }
+
+    fn key(&self, suite: Suite) -> Option<MasterKey> {
+        let key = self.inline.split('|').next()?;
+        MasterKey::new(suite, BASE64.decode(key).ok()?)
+    }
+}
+
+/// The one audio of a description.
 struct MediaLines<'a> {
     port: u16,
     profile: &'a str,
     payload_types: Vec<u8>,
-    address: Option<IpAddr>,
+    address: IpAddr,
     attributes: Vec<&'a str>,
 }
 
 impl<'a> MediaLines<'a> {
-    fn new(value: &'a str) -> Result<Self, Error> {
-        let mut words = value.split_whitespace();
+    fn read(body: &'a [u8]) -> Result<Self, Error> {
+        let wrong = |what: &str| Error::Answer(what.to_owned());
+        let text = std::str::from_utf8(body).map_err(|_| wrong("not UTF-8"))?;
+        let (mut address, mut media, mut attributes) = (None, None, Vec::new());
+        for line in text.lines() {
+            match line.split_once('=') {
+                Some(("m", _)) if media.is_some() => return Err(wrong("more than one m= line")),
+                Some(("m", value)) => media = Some(value),
+                // RFC 8866 §5.7: the media's own c= comes later and holds instead.
+                Some(("c", value)) => address = Some(connection_address(value)?),
+                Some(("a", value)) if media.is_some() => attributes.push(value),
+                _ => {}
+            }
+        }
+        let mut words = media.ok_or_else(|| wrong("no m= line"))?.split_whitespace();
         let read = (|| {
             let audio = words.next()? == "audio";
             let port = words.next()?.parse().ok()?;
             let profile = words.next()?;
             audio.then_some((port, profile))
         })();
-        let (port, profile) = read.ok_or_else(|| Error::Answer("m= line".into()))?;
+        let (port, profile) = read.ok_or_else(|| wrong("m= line"))?;
+        if port == 0 {
+            return Err(wrong("the audio is refused"));
+        }
         let payload_types = words.filter_map(|w| w.parse().ok()).collect();
-        Ok(Self { port, profile, payload_types, address: None, attributes: Vec::new() })
+        let address = address.ok_or_else(|| wrong("no c= line"))?;
+        Ok(Self { port, profile, payload_types, address, attributes })
     }
 }
 
@@ -306,6 +368,24 @@ mod tests {
         assert_eq!((agreed.codec, agreed.telephone_event), (Codec::Pcma, Some(101)));
         assert_eq!(agreed.direction, Direction::RecvOnly);
         assert_eq!(agreed.keys.map(|k| k.0), Some(Suite::AesCm128HmacSha1_80));
+    }
+
+    #[test]
+    fn the_peers_own_offer_is_answered_by_its_first_line_that_we_have() {
+        let key = "A".repeat(40);
+        let mut ours = offer(&Security::Sdes(Suite::ALL.to_vec()));
+        let theirs = answer(&format!(
+            "a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:{key}\n\
+             a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{key} UNENCRYPTED_SRTP\n\
+             a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:{key}\n"
+        ));
+        let agreed = ours.answer(theirs.replace("101", "96").as_bytes()).expect("agrees");
+        assert_eq!((agreed.codec, agreed.telephone_event), (Codec::Pcma, Some(96)));
+        let text = ours.text();
+        assert!(text.contains("m=audio 4000 RTP/SAVP 8 96\r\n"), "{}", text.lines().count());
+        assert_eq!(text.matches("a=crypto").count(), 1);
+        assert!(text.contains("a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:"));
+        assert!(offer(&Security::Plain).answer(theirs.as_bytes()).is_err());
     }
 
     #[test]
