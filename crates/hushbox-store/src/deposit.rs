@@ -2,6 +2,15 @@
 //!
 //! A deposit holds the mailbox's public key and the fresh key of its own message, which is in the cipher and can't be
 //! taken out. Nothing that it has or can reach opens another message, nor this one once it has ended.
+//!
+//! A deposit begins with a public key; one that opens does not fit:
+//!
+//! ```compile_fail,E0308
+//! use hushbox_store::{DepositStart, keys::MailboxPrivateKey};
+//! fn begin(mut start: DepositStart, opens: MailboxPrivateKey) {
+//!     start.public_key = opens;
+//! }
+//! ```
 
 use std::fmt;
 

@@ -3,6 +3,29 @@
 //!
 //! Root and account keys are used in [`unlock_mailbox`] for one unwrap and not kept. An [`OpenMailbox`] holds the
 //! mailbox's private key, never gives it out, and wipes it when the log-in ends.
+//!
+//! An authorisation opens once:
+//!
+//! ```compile_fail,E0382
+//! use hushbox_audit::Authorised;
+//! use hushbox_policy::Listen;
+//! use hushbox_store::{Directory, MessageRow, OpenMailbox};
+//! fn twice(open: &OpenMailbox, listen: Authorised<Listen>, row: &MessageRow, all: &Directory) {
+//!     let _ = open.open(listen, row, all, None);
+//!     let _ = open.open(listen, row, all, None);
+//! }
+//! ```
+//!
+//! and one for something else opens nothing:
+//!
+//! ```compile_fail,E0308
+//! use hushbox_audit::Authorised;
+//! use hushbox_policy::Delete;
+//! use hushbox_store::{Directory, MessageRow, OpenMailbox};
+//! fn other(open: &OpenMailbox, delete: Authorised<Delete>, row: &MessageRow, all: &Directory) {
+//!     let _ = open.open(delete, row, all, None);
+//! }
+//! ```
 
 use std::fmt;
 

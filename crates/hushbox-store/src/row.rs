@@ -165,3 +165,65 @@ pub fn hash_of(rows: &[DirectoryRow]) -> Hash {
     }
     hash_of_digest(&context.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use hushbox_policy::NodeId;
+
+    use super::*;
+    use crate::model::Node;
+
+    fn node(byte: u8) -> Entity {
+        let public_key = VerifyingKey::from_slice(&[4; 65]).unwrap();
+        Entity::Node(Node { id: NodeId::from_bytes([byte; 16]), public_key })
+    }
+
+    #[test]
+    fn a_row_changed_by_hand_is_refused_and_named() {
+        let key = DirectoryKey::generate().unwrap();
+        let row = DirectoryRow::sign(&node(1), 1, &key).unwrap();
+        assert_eq!(row.verify(&key.public()), Ok(node(1)));
+        let error = DirectoryError::Signature { row: row.row };
+        let refused = Err(error.clone());
+
+        let mut body = row.clone();
+        let at = body.body.len() / 2;
+        body.body[at] ^= 1;
+        assert_eq!(body.verify(&key.public()), refused);
+        assert_eq!(DirectoryRow { version: 2, ..row.clone() }.verify(&key.public()), refused);
+        let other = DirectoryKey::generate().unwrap();
+        assert_eq!(row.verify(&other.public()), refused);
+        let text = error.to_string();
+        assert!(text.contains("node 01010101-0101-0101-0101-010101010101"), "{text}");
+    }
+
+    #[test]
+    fn a_row_under_another_id_is_refused() {
+        let key = DirectoryKey::generate().unwrap();
+        let row = DirectoryRow::sign(&node(1), 1, &key).unwrap();
+        let moved = RowId { id: Uuid::from_bytes([2; 16]), ..row.row };
+        let moved = DirectoryRow { row: moved, ..row };
+        assert_eq!(moved.verify(&key.public()), Err(DirectoryError::Signature { row: moved.row }));
+    }
+
+    #[test]
+    fn the_directorys_hash_sees_every_row_and_no_order() {
+        let key = DirectoryKey::generate().unwrap();
+        let one = DirectoryRow::sign(&node(1), 1, &key).unwrap();
+        let two = DirectoryRow::sign(&node(2), 1, &key).unwrap();
+        let newer = DirectoryRow::sign(&node(1), 2, &key).unwrap();
+        let both = hash_of(&[one.clone(), two.clone()]);
+        assert_eq!(both, hash_of(&[two.clone(), one.clone()]));
+        assert_ne!(both, hash_of(std::slice::from_ref(&one)), "left out");
+        assert_ne!(both, hash_of(&[one.clone(), one.clone(), two.clone()]), "doubled");
+        assert_ne!(both, hash_of(&[newer, two]), "put back to an older version");
+    }
+
+    #[test]
+    fn kinds_have_names_that_read_back() {
+        for kind in RowKind::ALL {
+            assert_eq!(kind.as_str().parse(), Ok(kind));
+        }
+        assert_eq!("tenant".parse::<RowKind>(), Err(()));
+    }
+}

@@ -1,0 +1,243 @@
+//! The directory's rules: what must be unique, what must be there, what must be of one account. They are checked on
+//! every change and at every start; each mistake names its row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hushbox_policy::{AccountId, Binding, Number};
+
+use super::{CertificateOwner, Directory, NamedCertificate, name_key};
+use crate::error::DirectoryError;
+use crate::model::{Account, CertificateBinding, Device, Entity, Grant, Mailbox, Person, Trunk};
+use crate::row::{RowId, RowKind};
+
+/// A directory whose rules are not checked yet.
+#[derive(Default)]
+pub(super) struct Building {
+    directory: Directory,
+    errors: Vec<DirectoryError>,
+}
+
+impl Building {
+    pub(super) fn insert(&mut self, entity: Entity) {
+        let row = entity.row();
+        let directory = &mut self.directory;
+        let there_before = match entity {
+            Entity::Account(account) => directory.accounts.insert(account.id, account).is_some(),
+            Entity::Mailbox(mailbox) => directory.mailboxes.insert(mailbox.id, mailbox).is_some(),
+            Entity::Person(person) => directory.persons.insert(person.id, person).is_some(),
+            Entity::Grant(grant) => directory.grants.insert(grant.id, grant).is_some(),
+            Entity::Device(device) => directory.devices.insert(device.id, device).is_some(),
+            Entity::Trunk(trunk) => directory.trunks.insert(trunk.id, trunk).is_some(),
+            Entity::Node(node) => directory.nodes.insert(node.id, node).is_some(),
+        };
+        if there_before {
+            self.errors.push(DirectoryError::Twice { row });
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<Directory, Vec<DirectoryError>> {
+        let source = self.directory.clone();
+        for account in source.accounts.values() {
+            self.account(account);
+        }
+        for mailbox in source.mailboxes.values() {
+            self.mailbox(&source, mailbox);
+        }
+        for person in source.persons.values() {
+            self.person(&source, person);
+        }
+        for grant in source.grants.values() {
+            self.grant(&source, grant);
+        }
+        for device in source.devices.values() {
+            self.device(&source, device);
+        }
+        for trunk in source.trunks.values() {
+            self.trunk(&source, trunk);
+        }
+        if self.errors.is_empty() { Ok(self.directory) } else { Err(self.errors) }
+    }
+
+    fn taken(&mut self, row: RowId, by: RowId, what: &'static str, value: impl ToString) {
+        self.errors.push(DirectoryError::Taken { row, by, what, value: value.to_string() });
+    }
+
+    fn missing(&mut self, row: RowId, what: &'static str, id: impl ToString) {
+        self.errors.push(DirectoryError::Missing { row, what, id: id.to_string() });
+    }
+
+    fn account(&mut self, account: &Account) {
+        let row = Entity::Account(account.clone()).row();
+        if let Some(other) =
+            self.directory.accounts_by_name.insert(account.name.clone(), account.id)
+        {
+            self.taken(row, RowId { id: other.as_uuid(), ..row }, "name", &account.name);
+        }
+        let domain = account.domain.to_ascii_lowercase();
+        if let Some(other) = self.directory.accounts_by_domain.insert(domain, account.id) {
+            self.taken(row, RowId { id: other.as_uuid(), ..row }, "domain", &account.domain);
+        }
+    }
+
+    fn mailbox(&mut self, source: &Directory, mailbox: &Mailbox) {
+        let row = RowId { kind: RowKind::Mailbox, id: mailbox.id.as_uuid() };
+        if !source.accounts.contains_key(&mailbox.account) {
+            self.missing(row, "account", mailbox.account);
+        }
+        if mailbox.epoch == 0 {
+            self.errors.push(DirectoryError::Invalid { row, what: "its epoch is 0" });
+        }
+        let key = (mailbox.number.clone(), mailbox.account);
+        if let Some(other) = self.directory.mailboxes_by_number.insert(key, mailbox.id) {
+            self.taken(row, RowId { id: other.as_uuid(), ..row }, "number", &mailbox.number);
+        }
+    }
+
+    fn person(&mut self, source: &Directory, person: &Person) {
+        let row = RowId { kind: RowKind::Person, id: person.id.as_uuid() };
+        if !source.accounts.contains_key(&person.account) {
+            self.missing(row, "account", person.account);
+        }
+        let key = (person.number.clone(), person.account);
+        if let Some(other) = self.directory.persons_by_number.insert(key, person.id) {
+            self.taken(row, RowId { id: other.as_uuid(), ..row }, "number", &person.number);
+        }
+    }
+
+    fn grant(&mut self, source: &Directory, grant: &Grant) {
+        let row = RowId { kind: RowKind::Grant, id: grant.id.as_uuid() };
+        match (source.mailboxes.get(&grant.mailbox), source.persons.get(&grant.person)) {
+            (Some(mailbox), Some(person)) if mailbox.account != person.account => {
+                self.errors.push(DirectoryError::Invalid {
+                    row,
+                    what: "its mailbox and person are of two accounts",
+                });
+            }
+            (Some(_), Some(_)) => {}
+            (None, _) => self.missing(row, "mailbox", grant.mailbox),
+            (_, None) => self.missing(row, "person", grant.person),
+        }
+        if grant.until.is_some_and(|until| until <= grant.from) {
+            self.errors.push(DirectoryError::Invalid { row, what: "it ends before it begins" });
+        }
+        self.directory.grants_by_person.entry(grant.person).or_default().insert(grant.id);
+        self.directory.grants_by_mailbox.entry(grant.mailbox).or_default().insert(grant.id);
+    }
+
+    fn device(&mut self, source: &Directory, device: &Device) {
+        let row = RowId { kind: RowKind::Device, id: device.id.as_uuid() };
+        if !source.accounts.contains_key(&device.account) {
+            self.missing(row, "account", device.account);
+        }
+        let elsewhere = "it is bound outside of its account";
+        match &device.bound {
+            Binding::Persons(persons) => {
+                for person in persons {
+                    match source.persons.get(person) {
+                        None => self.missing(row, "person", person),
+                        Some(person) if person.account != device.account => {
+                            self.errors.push(DirectoryError::Invalid { row, what: elsewhere });
+                        }
+                        Some(_) => {}
+                    }
+                }
+            }
+            Binding::Mailbox(mailbox) => match source.mailboxes.get(mailbox) {
+                None => self.missing(row, "mailbox", mailbox),
+                Some(mailbox) if mailbox.account != device.account => {
+                    self.errors.push(DirectoryError::Invalid { row, what: elsewhere });
+                }
+                Some(_) => {}
+            },
+        }
+        if let Some(other) =
+            self.directory.devices_by_username.insert(device.username.clone(), device.id)
+        {
+            self.taken(row, RowId { id: other.as_uuid(), ..row }, "user name", &device.username);
+        }
+        if let Some(binding) = &device.certificate {
+            self.certificate(CertificateOwner::Device(device.id), binding);
+        }
+    }
+
+    fn trunk(&mut self, source: &Directory, trunk: &Trunk) {
+        let row = RowId { kind: RowKind::Trunk, id: trunk.id.as_uuid() };
+        for other in
+            source.trunks.values().filter(|other| other.id < trunk.id && other.name == trunk.name)
+        {
+            self.taken(row, RowId { id: other.id.as_uuid(), ..row }, "name", &trunk.name);
+        }
+        if trunk.accounts.iter().collect::<BTreeSet<_>>().len() != trunk.accounts.len() {
+            self.errors.push(DirectoryError::Invalid { row, what: "it names an account twice" });
+        }
+        for account in
+            trunk.accounts.iter().filter(|account| !source.accounts.contains_key(account))
+        {
+            self.missing(row, "account", account);
+        }
+        self.numbers_among(source, trunk, row);
+        for address in &trunk.lab_addresses {
+            if let Some(other) =
+                self.directory.trunks_by_address.insert(address.to_canonical(), trunk.id)
+            {
+                self.taken(row, RowId { id: other.as_uuid(), ..row }, "lab address", address);
+            }
+        }
+        if let Some(binding) = &trunk.certificate {
+            self.certificate(CertificateOwner::Trunk(trunk.id), binding);
+        }
+    }
+
+    /// design.md "Who may call": numbers are unique, each within its kind, among the accounts of every trunk.
+    fn numbers_among(&mut self, source: &Directory, trunk: &Trunk, row: RowId) {
+        let served: BTreeSet<AccountId> = trunk.accounts.iter().copied().collect();
+        let mut mailboxes: BTreeMap<&Number, &Mailbox> = BTreeMap::new();
+        for mailbox in source.mailboxes.values().filter(|mailbox| served.contains(&mailbox.account))
+        {
+            match mailboxes.insert(&mailbox.number, mailbox) {
+                Some(other) if other.account != mailbox.account => {
+                    self.errors.push(DirectoryError::Ambiguous {
+                        row,
+                        number: mailbox.number.clone(),
+                        one: Entity::Mailbox(other.clone()).row(),
+                        other: Entity::Mailbox(mailbox.clone()).row(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        let mut persons: BTreeMap<&Number, &Person> = BTreeMap::new();
+        for person in source.persons.values().filter(|person| served.contains(&person.account)) {
+            match persons.insert(&person.number, person) {
+                Some(other) if other.account != person.account => {
+                    self.errors.push(DirectoryError::Ambiguous {
+                        row,
+                        number: person.number.clone(),
+                        one: Entity::Person(other.clone()).row(),
+                        other: Entity::Person(person.clone()).row(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn certificate(&mut self, owner: CertificateOwner, binding: &CertificateBinding) {
+        match binding {
+            CertificateBinding::KeyHash(hash) => {
+                if let Some(other) = self.directory.certificates_by_key.insert(*hash, owner) {
+                    self.taken(owner.row(), other.row(), "certificate key", hex::encode(hash));
+                }
+            }
+            CertificateBinding::AuthorityAndName { authority, name } => {
+                let known = self.directory.certificates_by_name.entry(name_key(name)).or_default();
+                let same = known.iter().find(|other| other.authority == *authority);
+                let same = same.map(|other| other.owner);
+                known.push(NamedCertificate { owner, authority: *authority });
+                if let Some(other) = same {
+                    self.taken(owner.row(), other.row(), "certificate name", name);
+                }
+            }
+        }
+    }
+}

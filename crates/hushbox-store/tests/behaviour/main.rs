@@ -1,0 +1,10 @@
+//! The store as its users see it: record, deliver, recover, open, change, destroy.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod change;
+mod delivery;
+mod directory;
+mod golden;
+mod support;
+mod tamper;
