@@ -20,7 +20,10 @@ mod error;
 pub mod leg;
 pub mod limits;
 pub mod recording;
+pub mod rtp;
 pub mod srtp;
+#[cfg(test)]
+mod test_support;
 
 pub use error::OfferError;
 pub use leg::{

@@ -35,11 +35,10 @@ pub fn alaw_encode(sample: i16) -> u8 {
     let magnitude = magnitude >> 4;
     let code = if magnitude < 32 {
         // The two lowest segments share one step.
-        magnitude >> 1
+        magnitude
     } else {
-        let exponent = 31 - (magnitude as u32).leading_zeros() - 4;
-        let mantissa = (magnitude >> exponent) & 0x0f;
-        ((exponent as i32) << 4) | mantissa
+        let segment = 28 - (magnitude as u32).leading_zeros() as i32;
+        (segment << 4) | ((magnitude >> (segment - 1)) & 0x0f)
     };
     (code as u8 | sign) ^ 0x55
 }
