@@ -21,6 +21,7 @@ pub mod leg;
 pub mod limits;
 pub mod recording;
 pub mod rtp;
+pub mod sdp;
 pub mod srtp;
 #[cfg(test)]
 mod test_support;
