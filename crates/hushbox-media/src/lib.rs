@@ -20,9 +20,11 @@ mod error;
 pub mod leg;
 pub mod limits;
 pub mod recording;
+pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod srtp;
+pub mod telephone_event;
 #[cfg(test)]
 mod test_support;
 

@@ -62,8 +62,8 @@ pub const MEDIA_DEAD: Duration = Duration::from_secs(30);
 pub const PLAIN_RELATCH: Duration = Duration::from_secs(2);
 /// RTCP is sent about this often (RFC 3550 §6.2).
 pub const RTCP_INTERVAL: Duration = Duration::from_secs(5);
-/// Events waiting to be polled; more than this means that nobody polls, and the oldest stay.
-pub const OUTPUTS: usize = 1024;
+/// Key presses remembered, so that late packets of one are not taken for another.
+pub const PRESSES: usize = 8;
 
 /// The longest prompt.
 pub const CLIP_DURATION: Duration = Duration::from_secs(600);

@@ -8,10 +8,12 @@
 
 mod decoder;
 mod length;
+mod recorder;
 mod writer;
 
 pub use decoder::{Decoder, FormatError};
 pub use length::recorded_samples;
+pub(crate) use recorder::Recorder;
 pub use writer::FrameWriter;
 
 use crate::audio::Codec;

@@ -2,7 +2,7 @@
 
 mod statistics;
 
-pub(crate) use statistics::{Arrival, Reception};
+pub(crate) use statistics::{Arrival, Block, Reception};
 
 /// A synchronisation source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
