@@ -7,6 +7,6 @@ mod parse;
 mod write;
 
 pub use crypto_attribute::{CryptoAttribute, CryptoRefusal};
-pub(crate) use formats::{PayloadMap, PayloadMeaning};
+pub(crate) use formats::PayloadMeaning;
 pub(crate) use offer_answer::{Agreed, Negotiation};
 pub use parse::{Attribute, Connection, Direction, Media, SessionDescription};
