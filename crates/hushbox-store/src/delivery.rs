@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hushbox_audit::{Detail, DetailValue, Event, EventName, Hash, Outcome, Record, Who};
 use hushbox_policy::{MessageId, NodeId};
 
-use crate::deposit::EndKind;
+use crate::deposit::{EndKind, First};
 use crate::error::KeyError;
 use crate::manifest::{Manifest, SignedManifest};
 use crate::message::{MessageRow, MessageState};
@@ -77,7 +77,9 @@ pub enum StepDone {
 pub struct Delivery {
     manifest: Manifest,
     signed: SignedManifest,
-    message: SpooledMessage,
+    first: First,
+    object: Bytes,
+    damaged: bool,
     audited: Option<u64>,
     state: State,
 }
@@ -103,7 +105,8 @@ impl Delivery {
         key: &NodeKey,
         audited: Option<Audited>,
     ) -> Result<Delivery, KeyError> {
-        let manifest = manifest_of(&message, node);
+        let object = message.object();
+        let manifest = manifest_of(&message, &object, node);
         let signed = manifest.sign(key)?;
         let state = match audited {
             Some(audited) if audited.manifest != signed.hash() => {
@@ -112,7 +115,8 @@ impl Delivery {
             _ => State::Object,
         };
         let audited = audited.map(|audited| audited.seq);
-        Ok(Delivery { manifest, signed, message, audited, state })
+        let SpooledMessage { first, damaged, .. } = message;
+        Ok(Delivery { manifest, signed, first, object, damaged, audited, state })
     }
 
     /// The message that is being delivered.
@@ -130,9 +134,9 @@ impl Delivery {
         match self.state {
             State::Object => Step::PutObject {
                 key: ObjectKey::of_message(self.message()),
-                bytes: self.message.object(),
+                bytes: self.object.clone(),
             },
-            State::Audit => Step::Audit(Box::new(finished(&self.manifest, self.message.damaged))),
+            State::Audit => Step::Audit(Box::new(finished(&self.manifest, self.damaged))),
             State::Quarantine { audited } => {
                 Step::Audit(Box::new(quarantined(&self.manifest, audited)))
             }
@@ -170,7 +174,7 @@ impl Delivery {
             id: manifest.message,
             account: manifest.account,
             mailbox: manifest.mailbox,
-            epoch: self.message.first.epoch,
+            epoch: self.first.epoch,
             profile: manifest.profile,
             state,
             previous_state: None,
@@ -178,8 +182,8 @@ impl Delivery {
             samples: manifest.samples,
             sample_rate: manifest.sample_rate,
             truncated: manifest.truncated,
-            sealed_key: self.message.first.sealed_key.clone(),
-            sealed_envelope: self.message.first.sealed_envelope.clone(),
+            sealed_key: self.first.sealed_key.clone(),
+            sealed_envelope: self.first.sealed_envelope.clone(),
             manifest: self.signed.clone(),
             audit_seq,
             object_key: ObjectKey::of_message(manifest.message),
@@ -189,8 +193,7 @@ impl Delivery {
 }
 
 /// The manifest follows from the spool's records alone, so that a recovery makes the same one.
-fn manifest_of(message: &SpooledMessage, node: NodeId) -> Manifest {
-    let object = message.object();
+fn manifest_of(message: &SpooledMessage, object: &[u8], node: NodeId) -> Manifest {
     let first = &message.first;
     let stream = &first.stream;
     let (end, quiet, samples) = match &message.last {
@@ -213,7 +216,7 @@ fn manifest_of(message: &SpooledMessage, node: NodeId) -> Manifest {
         sample_rate: first.sample_rate,
         chunk_count: u32::try_from(message.chunks.len()).unwrap_or(u32::MAX),
         object_len: u64::try_from(object.len()).unwrap_or(u64::MAX),
-        object_hash: Hash::of(&object),
+        object_hash: Hash::of(object),
         envelope_hash: Hash::of(&first.sealed_envelope),
     }
 }

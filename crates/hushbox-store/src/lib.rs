@@ -1,8 +1,8 @@
 //! Directory, messages, keys, sealing, spool format, commit and recovery of a voicemail server.
 //!
 //! The crate is pure: it has no clock, no file, no socket and awaits nothing. What it wants of the index, the objects
-//! or the key provider is a request; the traits [`Index`](index::Index), [`Objects`](objects::Objects) and
-//! [`KeyProvider`](open::KeyProvider) are implemented elsewhere and called by the shell alone. Randomness comes in as
+//! or the key provider is a request; the traits [`Index`], [`Objects`] and
+//! [`KeyProvider`] are implemented elsewhere and called by the shell alone. Randomness comes in as
 //! bytes, but for HPKE's ephemeral keys and ECDSA's nonces, which the cryptographic module draws.
 //!
 //! A message's way in: [`deposit`] seals frames into [`spool`] records; [`recovery`] puts records together, after a

@@ -85,7 +85,7 @@ impl Player {
     /// The range of the object to push next; none once everything was pushed, or after a failure.
     pub fn wanted(&self) -> Option<Range<u64>> {
         let len = self.manifest.object_len;
-        if self.failed.is_some() || self.at >= len {
+        if self.failed.is_some() || !self.more() {
             return None;
         }
         Some(self.at..len.min(self.at.saturating_add(limits::PLAYER_RANGE_BYTES)))
@@ -163,7 +163,7 @@ impl Player {
 
     fn open_next(&mut self) -> Result<Option<Bytes>, IntegrityError> {
         if !self.verified() {
-            return Ok(None);
+            return if self.more() { Ok(None) } else { Err(IntegrityError::TooShort) };
         }
         if self.next == 0 && !self.header()? {
             return Ok(None);
@@ -200,7 +200,7 @@ impl Player {
             return Ok(true);
         }
         if self.pending.len() < HEADER_LEN {
-            return Ok(false);
+            return if self.more() { Ok(false) } else { Err(IntegrityError::TooShort) };
         }
         let bytes = self.pending.split_to(HEADER_LEN);
         let header = StreamHeader::parse(&bytes).map_err(|_| IntegrityError::StreamHeader)?;
@@ -235,7 +235,12 @@ impl Player {
 
     /// Too little for a chunk: more is wanted, unless there is no more.
     fn short(&self) -> Result<Option<BytesMut>, IntegrityError> {
-        if self.at < self.manifest.object_len { Ok(None) } else { Err(IntegrityError::TooShort) }
+        if self.more() { Ok(None) } else { Err(IntegrityError::TooShort) }
+    }
+
+    /// Whether there is more to be pushed in this phase.
+    fn more(&self) -> bool {
+        self.at < self.manifest.object_len
     }
 }
 

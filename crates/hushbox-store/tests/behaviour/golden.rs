@@ -7,7 +7,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use hushbox_audit::Hash;
-use hushbox_store::keys::RootKey;
+use hushbox_policy::{Binding, DeviceId, TrunkId};
+use hushbox_store::keys::{DigestAlgorithm, RootKey, ServiceKey};
+use hushbox_store::model::{CertificateBinding, Device, Entity, Trunk};
 use hushbox_store::signing::VerifyingKey;
 use hushbox_store::spool::{Damage, Record, RecordKind, Scan, frame, segment_header};
 use hushbox_store::{
@@ -17,7 +19,7 @@ use hushbox_store::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Installation, MAILBOX, NODE, message, played, recorded, sound, spooled, start,
+    ACCOUNT, Installation, MAILBOX, NODE, message, played, recorded, sound, spooled, start,
 };
 
 const SEGMENT: &str = "spool-1.seg";
@@ -34,6 +36,34 @@ fn read(name: &str) -> Vec<u8> {
     fs::read(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
+/// The kinds that the small installation lacks, with every field that they can have.
+fn more() -> Vec<Entity> {
+    let device = DeviceId::from_bytes([0xd1; 16]);
+    let service = ServiceKey::from_bytes(&[0x33; 32]);
+    let ha1 = |algorithm| service.seal_digest_secret(device, algorithm, b"ha1", [4; 12]).unwrap();
+    vec![
+        Entity::Device(Device {
+            id: device,
+            account: ACCOUNT,
+            username: "phone1".into(),
+            bound: Binding::Mailbox(MAILBOX),
+            digest_sha256: Some(ha1(DigestAlgorithm::Sha256)),
+            digest_md5: Some(ha1(DigestAlgorithm::Md5)),
+            certificate: Some(CertificateBinding::KeyHash([5; 32])),
+        }),
+        Entity::Trunk(Trunk {
+            id: TrunkId::from_bytes([0xf1; 16]),
+            name: "pbx".into(),
+            certificate: Some(CertificateBinding::AuthorityAndName {
+                authority: Some([6; 32]),
+                name: "sip:pbx.clinic.example".into(),
+            }),
+            accounts: vec![ACCOUNT],
+            lab_addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+        }),
+    ]
+}
+
 /// One whole message, one that was cut, and the mark that a third was delivered.
 fn write(installation: &mut Installation) {
     let public_key = installation.public_key(MAILBOX);
@@ -46,8 +76,10 @@ fn write(installation: &mut Installation) {
     frame(7, &Record::delivered(message(3)), &mut segment);
     segment.resize(segment.len() + 256, 0);
     let (row, object) = installation.deliver(spooled(&whole));
-    let rows: Vec<Value> = installation
-        .rows
+    let mut all = installation.rows.clone();
+    let key = &installation.directory_key;
+    all.extend(more().iter().map(|entity| DirectoryRow::sign(entity, 2, key).unwrap()));
+    let rows: Vec<Value> = all
         .iter()
         .map(|row| {
             json!({
@@ -142,6 +174,14 @@ fn version_1_reads_from_the_spool_to_the_ear() {
 fn version_1_rows_have_the_hash_that_the_audit_log_knows() {
     let (directory, rows) = directory();
     assert_eq!(directory.hash(), Some(hushbox_store::row::hash_of(&rows)));
+    for entity in more() {
+        assert!(directory.entities().any(|known| known == entity), "{entity:?}");
+    }
+    let service = ServiceKey::from_bytes(&[0x33; 32]);
+    let device = directory.device_by_username("phone1").unwrap();
+    let sealed = device.digest_sha256.as_ref().unwrap();
+    let ha1 = service.open_digest_secret(device.id, DigestAlgorithm::Sha256, sealed).unwrap();
+    assert_eq!(ha1.as_slice(), b"ha1");
     assert_eq!(
         directory.account_by_name("clinic").map(|account| account.domain.as_str()),
         Some("clinic.example")

@@ -240,4 +240,17 @@ proptest! {
             prop_assert_eq!(heard, sound(1, whole.min(3)));
         }
     }
+
+    #[test]
+    fn any_bytes_in_place_of_an_object_are_refused(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        keep in 0..120_usize,
+    ) {
+        let mut installation = Installation::new();
+        let (row, object) = installation.delivered(1, MAILBOX, 2);
+        let garbage = [&object[..keep], bytes.as_slice()].concat();
+        let (heard, end) = played_with_matching_manifest(&mut installation, &row, &garbage);
+        prop_assert!(end.is_err());
+        prop_assert!(heard.is_empty());
+    }
 }
