@@ -20,6 +20,23 @@ pub fn authorise<A: EitherProfile>(
     decide(request, facts)
 }
 
+/// Whether a request would be decided well once its person's PIN was compared and right: what a log-in asks before it
+/// takes one, and how it finds the mailboxes to choose from. It gives no permit.
+///
+/// # Errors
+///
+/// [`Denied`] where no PIN could help.
+pub fn could_authorise<A: EitherProfile>(
+    request: &Request<A>,
+    facts: &Facts,
+) -> Result<(), Denied> {
+    let Actor::Person(person) = request.actor else {
+        return decide(request, facts).map(drop);
+    };
+    let supposed = Facts { pin_of: Some(person), ..facts.clone() };
+    decide(request, &supposed).map(drop)
+}
+
 /// Decides a request for what only `standard` knows. The witness carries the facts, so it cannot be used with others.
 ///
 /// # Errors

@@ -27,7 +27,7 @@ pub mod retention;
 mod role;
 mod time;
 
-pub use access::{authorise, authorise_on_standard};
+pub use access::{authorise, authorise_on_standard, could_authorise};
 pub use action::{
     Action, Delete, Destroy, EitherProfile, EmailAudio, Export, ListMailbox, Listen, MessageRef,
     OpenMailbox, Reveal, Save, StandardOnly, Target, Transcribe, Undelete,

@@ -12,7 +12,7 @@ use hushbox_policy::{
     EmailAudio, Export, Facts, GrantFacts, GrantId, GrantKind, ListMailbox, Listen, MailboxFacts,
     MailboxId, MessageFacts, MessageId, MessageRef, OpenMailbox, PersonFacts, PersonId, Profile,
     Reason, Request, Reveal, Role, Save, SetBy, Strictness, Surface, Transcribe, Undelete,
-    authorise, authorise_on_standard,
+    authorise, authorise_on_standard, could_authorise,
 };
 use jiff::Timestamp;
 
@@ -457,6 +457,19 @@ fn both_factors_are_asked_for_on_standard_too() {
         let no_device = Case { held: Held::Nothing, ..both };
         assert_eq!(no_device.decided(), Err(Denied::SecondFactorMissing));
     }
+}
+
+#[test]
+fn whether_factors_could_suffice_is_known_before_the_pin() {
+    let request =
+        Request::<OpenMailbox>::new(Actor::Person(person()), mailbox()).device(telephone());
+    let before = Case { pin: PinOf::Nobody, ..owner_at_the_phone() };
+    assert_eq!(could_authorise(&request, &before.facts()), Ok(()));
+    assert_eq!(authorise(&request, &before.facts()).err(), Some(Denied::PinMissing));
+    let elsewhere = Case { held: Held::BoundToOthers, ..before.clone() };
+    assert_eq!(could_authorise(&request, &elsewhere.facts()), Err(Denied::SecondFactorMissing));
+    let nothing = Case { relation: Relation::NoGrant, ..before };
+    assert_eq!(could_authorise(&request, &nothing.facts()), Err(Denied::NoGrant));
 }
 
 /// hipaa-controls 1.1: id guessing answers as "does not exist" whatever is guessed right.
