@@ -1,5 +1,7 @@
 //! Shared pieces of the tests: the world, the clock, the link, the disk, the caller.
 
 pub mod calls;
+#[cfg(doctest)]
+mod compile_fail;
 pub mod fuzz;
 pub mod trial;
