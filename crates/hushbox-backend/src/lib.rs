@@ -4,6 +4,7 @@
 //! private key leaves [`key_files`] only inside the store's `OpenMailbox`. What can be lost by a crash is written so
 //! that [`volume::sim`] can show it is not.
 
+pub mod audit_file;
 pub mod error;
 mod files;
 pub mod folder_lock;
@@ -15,6 +16,7 @@ pub mod objects;
 pub mod spool;
 pub mod volume;
 
+pub use audit_file::{AuditFile, AuditOptions, AuditReader, AuditSpace};
 pub use error::BackendError;
 pub use folder_lock::FolderLock;
 pub use index::sqlite::SqliteIndex;
