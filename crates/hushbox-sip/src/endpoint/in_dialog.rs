@@ -1,7 +1,6 @@
 //! Requests inside a dialog, and ACK (RFC 3261 §12.2.2, §13.3.1.4, §14.2, §15.1.2).
 
 use super::Endpoint;
-use super::invite::unsupported;
 use super::receive::Incoming;
 use super::respond::Answerable;
 use super::session::{Call, Change, Phase, Unacknowledged};
@@ -21,11 +20,11 @@ use std::time::Instant;
 impl Endpoint {
     pub(super) fn handle_in_dialog(&mut self, incoming: &Incoming<'_>) {
         let Some(session) = self.find_dialog(incoming) else {
-            return self.respond_stateless(incoming, &Rejection::new(481));
+            return self.refuse(incoming, &Rejection::new(481));
         };
         // Only from the dialog's connection, or from another one of the same peer.
         if !self.is_from_peer(session, incoming.flow) {
-            return self.respond_stateless(incoming, &Rejection::new(481));
+            return self.refuse(incoming, &Rejection::new(481));
         }
         self.follow_peer(session, incoming);
         let method = incoming.request.method;
@@ -33,7 +32,7 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(&session) else { return };
         let may_repeat = !matches!(method, Method::Invite);
         if !call.dialog.take_cseq(number, may_repeat) {
-            return self.respond_stateless(incoming, &Rejection::new(500));
+            return self.refuse(incoming, &Rejection::new(500));
         }
         match method {
             Method::Bye => self.handle_bye(incoming, session),
@@ -111,23 +110,20 @@ impl Endpoint {
         let message = incoming.message;
         let Some(call) = self.calls.get(&session) else { return };
         if matches!(call.phase, Phase::Ending) {
-            return self.respond_stateless(incoming, &Rejection::new(481));
+            return self.refuse(incoming, &Rejection::new(481));
         }
         if matches!(call.phase, Phase::Ringing { .. }) || call.change.is_some() {
             let after = self.rng.next_u32() % 11;
             let rejection = Rejection::new(500).with_retry_after(after);
-            return self.respond_stateless(incoming, &rejection);
+            return self.refuse(incoming, &rejection);
         }
         // RFC 5407 §3.1.4: our offer has no answer yet. Else the ACK may simply be late.
         let too_many = call.unacknowledged.len() >= limits::MAX_UNACKNOWLEDGED;
         if too_many || call.unacknowledged.iter().any(|u| u.is_offer) {
-            return self.respond_stateless(incoming, &Rejection::new(491));
+            return self.refuse(incoming, &Rejection::new(491));
         }
-        let unsupported = unsupported(message);
-        if !unsupported.is_empty() {
-            let tags = unsupported.join(", ");
-            let rejection = Rejection::new(420).with_header("Unsupported", &tags);
-            return self.respond_stateless(incoming, &rejection);
+        if self.refuse_extensions(incoming) {
+            return;
         }
         let offer = match message.classify_body() {
             Ok(InviteBody::None) => None,
@@ -135,7 +131,7 @@ impl Endpoint {
             Ok(InviteBody::Unsupported) => {
                 let rejection =
                     Rejection::new(415).with_header("Accept", crate::message::content::ACCEPT);
-                return self.respond_stateless(incoming, &rejection);
+                return self.refuse(incoming, &rejection);
             }
             Err(error) => return self.respond_to_bad_body(incoming, error),
         };

@@ -35,7 +35,7 @@ impl Endpoint {
         };
         // RFC 3261 §8.1.1.8: a Contact is one SIP URI.
         if message.contact().is_some_and(|c| !c.is_sip()) {
-            return self.respond_stateless(incoming, &Rejection::new(400));
+            return self.refuse(incoming, &Rejection::new(400));
         }
         self.next_id += 1;
         let session = Session(self.next_id);
@@ -88,7 +88,7 @@ impl Endpoint {
         self.transmit(incoming.reply_to, trying);
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         let transactions = self.invite_servers.len() + self.non_invite_servers.len();
         self.calls.len() >= self.config.limits.sessions_max
             || transactions >= self.config.limits.transactions_max

@@ -1,6 +1,7 @@
 //! What comes in, and the order in which a request is judged (RFC 3261 §8.2).
 
 use super::Endpoint;
+use super::invite::unsupported;
 use super::respond::{ALLOW, reach};
 use crate::error::ParseError;
 use crate::framing::Framed;
@@ -101,10 +102,11 @@ impl Endpoint {
         }
         // RFC 3261 §8.2.2.2: the same request by another path must not become a second call.
         if self.merges.contains_key(&self.keys.merged(message)) {
-            return self.respond_stateless(incoming, &Rejection::new(482));
+            return self.refuse(incoming, &Rejection::new(482));
         }
         match method {
             Method::Invite => self.handle_invite(incoming),
+            Method::Options if self.refuse_extensions(incoming) => {}
             Method::Options => self.handle_options(incoming),
             // RFC 3261 §12.2.2, §15.1.2: these mean a dialog, and name none.
             _ => self.respond_stateless(incoming, &Rejection::new(481)),
@@ -123,6 +125,18 @@ impl Endpoint {
         if let Some(bytes) = again {
             self.transmit(incoming.reply_to, bytes);
         }
+        true
+    }
+
+    /// RFC 3261 §8.2.2.3: 420 for what Require names and we do not have. True if it was sent.
+    pub(super) fn refuse_extensions(&mut self, incoming: &Incoming<'_>) -> bool {
+        let unsupported = unsupported(incoming.message);
+        if unsupported.is_empty() {
+            return false;
+        }
+        let tags = unsupported.join(", ");
+        let rejection = Rejection::new(420).with_header("Unsupported", &tags);
+        self.refuse(incoming, &rejection);
         true
     }
 
@@ -146,6 +160,6 @@ impl Endpoint {
 
     /// Refuses a request whose body can not be read.
     pub(super) fn respond_to_bad_body(&mut self, incoming: &Incoming<'_>, error: ParseError) {
-        self.respond_stateless(incoming, &Rejection::new(error.status()));
+        self.refuse(incoming, &Rejection::new(error.status()));
     }
 }

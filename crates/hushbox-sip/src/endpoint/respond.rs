@@ -2,14 +2,16 @@
 
 use super::Endpoint;
 use super::receive::Incoming;
+use super::timers::Timer;
 use crate::error::ParseError;
 use crate::message::lex::Cursor;
+use crate::message::method::Method;
 use crate::message::name::Name;
 use crate::message::via::Via;
 use crate::message::write::{Reach, Writer};
 use crate::message::{Draft, Message};
 use crate::rejection::Rejection;
-use crate::transaction::canonical;
+use crate::transaction::{InviteServer, canonical};
 use crate::transport::{Flow, Transport};
 use bytes::Bytes;
 use std::net::{IpAddr, SocketAddr};
@@ -103,7 +105,20 @@ impl Endpoint {
         self.transmit(incoming.reply_to, bytes);
     }
 
-    pub(super) fn refusal(&self, incoming: &Incoming<'_>, rejection: &Rejection) -> Bytes {
+    /// Answers a request whose answer depends on what else is going on: an INVITE keeps its
+    /// transaction, so that a repetition can't meet another answer.
+    pub(super) fn refuse(&mut self, incoming: &Incoming<'_>, rejection: &Rejection) {
+        if incoming.request.method != Method::Invite || self.is_full() {
+            return self.respond_stateless(incoming, rejection);
+        }
+        let bytes = self.refusal(incoming, rejection);
+        let server = InviteServer::refused(incoming.now, incoming.reply_to, bytes.clone());
+        self.timers.set(Timer::InviteServer(incoming.key), server.deadline());
+        self.invite_servers.insert(incoming.key, server);
+        self.transmit(incoming.reply_to, bytes);
+    }
+
+    fn refusal(&self, incoming: &Incoming<'_>, rejection: &Rejection) -> Bytes {
         let mut writer = self.start_response(incoming, rejection.status);
         write_rejection(&mut writer, rejection, &self.warn_agent(incoming.flow));
         writer.field("Server", &self.config.product);

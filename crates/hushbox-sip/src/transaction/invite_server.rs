@@ -31,6 +31,13 @@ impl InviteServer {
         InviteServer { flow, state: State::Proceeding { trying } }
     }
 
+    /// A transaction that is refused at once.
+    pub(crate) fn refused(now: Instant, flow: Flow, response: Bytes) -> Self {
+        let mut server = InviteServer::new(flow, Bytes::new());
+        server.handle_failure(now, response);
+        server
+    }
+
     pub(crate) fn flow(&self) -> Flow {
         self.flow
     }

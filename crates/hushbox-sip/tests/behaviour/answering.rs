@@ -89,7 +89,7 @@ fn the_ack_stops_the_200_and_tells_the_application_once() {
     world.answer(session);
     world.advance(Duration::from_millis(700));
     let tag = world.take_sent().pop().expect("a 200").to_tag();
-    let ack = request(udp(), "ACK", 1).branch("new").to_tag(&tag).text();
+    let ack = request(udp(), "ACK", 1).branch("new").tagged(&tag).text();
     world.receive(udp(), &ack);
     world.receive(udp(), &ack);
     world.advance(60 * SECOND);
@@ -106,7 +106,7 @@ fn an_ack_of_a_200_counts_whatever_its_branch() {
     let (session, _) = world.invited();
     world.answer(session);
     let tag = world.take_sent().pop().expect("a 200").to_tag();
-    world.receive(udp(), &request(udp(), "ACK", 1).branch("INVITE1").to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 1).branch("INVITE1").tagged(&tag).text());
     assert_eq!(world.event_names(), ["Acknowledged"]);
 }
 
@@ -114,11 +114,11 @@ fn an_ack_of_a_200_counts_whatever_its_branch() {
 fn a_stray_ack_is_never_answered() {
     let mut world = World::new();
     world.receive(udp(), &request(udp(), "ACK", 1).text());
-    world.receive(udp(), &request(udp(), "ACK", 1).to_tag("unknown").text());
+    world.receive(udp(), &request(udp(), "ACK", 1).tagged("unknown").text());
     let (_, tag) = world.established(udp());
-    world.receive(udp(), &request(udp(), "ACK", 7).to_tag(&tag).text());
-    world.receive(udp(), &request(udp(), "ACK", 1).uri("http:x").to_tag(&tag).text());
-    world.receive(udp(), &request(udp(), "ACK", 1).header("broken").to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 7).tagged(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 1).uri("http:x").tagged(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 1).header("broken").tagged(&tag).text());
     assert!(world.sent.is_empty());
     assert!(world.events.is_empty());
 }
@@ -131,7 +131,7 @@ fn an_ack_from_elsewhere_counts_only_without_a_body() {
     world.answer(session);
     let tag = world.take_sent().pop().expect("a 200").to_tag();
     let elsewhere = Flow { remote: address("192.0.2.77:5060"), ..udp() };
-    let ack = request(udp(), "ACK", 1).branch("x").to_tag(&tag);
+    let ack = request(udp(), "ACK", 1).branch("x").tagged(&tag);
     world.receive(elsewhere, &ack.clone().sdp().text());
     assert!(world.events.is_empty());
     world.receive(elsewhere, &ack.text());
@@ -148,7 +148,7 @@ fn a_late_answer_comes_with_the_ack() {
     world.answer(session);
     let tag = world.take_sent().pop().expect("a 200").to_tag();
     let elsewhere = Flow { remote: address("192.0.2.77:5060"), ..udp() };
-    let ack = request(udp(), "ACK", 1).branch("x").to_tag(&tag);
+    let ack = request(udp(), "ACK", 1).branch("x").tagged(&tag);
     world.receive(elsewhere, &ack.clone().text());
     assert!(world.events.is_empty(), "nobody else can leave the offer unanswered");
     world.receive(udp(), &ack.sdp().text());
@@ -163,7 +163,7 @@ fn a_late_answer_that_is_missing_or_unreadable_is_told_as_none() {
         let (session, _) = world.invited();
         world.answer(session);
         let tag = world.take_sent().pop().expect("a 200").to_tag();
-        let ack = request(udp(), "ACK", 1).branch("x").to_tag(&tag);
+        let ack = request(udp(), "ACK", 1).branch("x").tagged(&tag);
         world.receive(udp(), &ack.body("text/plain", body).text());
         assert_eq!(world.event_names(), ["Acknowledged"]);
     }
@@ -176,7 +176,7 @@ fn a_body_that_comes_with_the_ack_of_an_answer_is_ignored() {
     let (session, _) = world.invited();
     world.answer(session);
     let tag = world.take_sent().pop().expect("a 200").to_tag();
-    world.receive(udp(), &request(udp(), "ACK", 1).to_tag(&tag).sdp().text());
+    world.receive(udp(), &request(udp(), "ACK", 1).tagged(&tag).sdp().text());
     assert_eq!(world.event_names(), ["Acknowledged"]);
 }
 
@@ -240,7 +240,7 @@ fn a_challenge_is_a_401_with_a_field_for_each_algorithm() {
     assert_eq!(fields.len(), 2);
     assert!(fields[0].contains("algorithm=SHA-256"));
     // The next try is a call of its own, with the next CSeq (RFC 3261 §22.1).
-    let ack = request(udp(), "ACK", 1).branch("INVITE1").to_tag(&sent.to_tag()).text();
+    let ack = request(udp(), "ACK", 1).branch("INVITE1").tagged(&sent.to_tag()).text();
     world.receive(udp(), &ack);
     world.events.clear();
     let again = request(udp(), "INVITE", 2).sdp().header(

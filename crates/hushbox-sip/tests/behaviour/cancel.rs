@@ -22,7 +22,7 @@ fn a_cancel_gets_200_and_its_invite_487() {
     world.receive(udp(), &cancel());
     assert_eq!(world.statuses(), [200]);
     let tag = sent[1].to_tag();
-    world.receive(udp(), &request(udp(), "ACK", 1).branch("INVITE1").to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 1).branch("INVITE1").tagged(&tag).text());
     world.advance(6 * SECOND);
     world.assert_empty();
 }
@@ -44,8 +44,8 @@ fn a_cancel_after_the_200_changes_nothing_and_ack_and_bye_work() {
     world.receive(udp(), &cancel());
     assert_eq!(world.statuses(), [200]);
     assert!(world.events.is_empty());
-    world.receive(udp(), &request(udp(), "ACK", 1).to_tag(&tag).text());
-    world.receive(udp(), &request(udp(), "BYE", 2).to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 1).tagged(&tag).text());
+    world.receive(udp(), &request(udp(), "BYE", 2).tagged(&tag).text());
     assert_eq!(world.statuses(), [200]);
     assert_eq!(world.event_names(), ["Acknowledged", "Bye", "Terminated"]);
     world.advance(33 * SECOND);
@@ -70,14 +70,14 @@ fn an_answer_after_the_cancel_does_nothing() {
 fn a_cancelled_reinvite_leaves_the_call() {
     let mut world = World::new();
     let (_, tag) = world.established(udp());
-    world.receive(udp(), &request(udp(), "INVITE", 2).to_tag(&tag).sdp().text());
+    world.receive(udp(), &request(udp(), "INVITE", 2).tagged(&tag).sdp().text());
     let (request_id, _) = world.reinvited();
     world.sent.clear();
-    world.receive(udp(), &request(udp(), "CANCEL", 2).branch("INVITE2").to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "CANCEL", 2).branch("INVITE2").tagged(&tag).text());
     assert_eq!(world.statuses(), [200, 487]);
     world.answer_reinvite(request_id);
     assert!(world.sent.is_empty());
     assert!(world.events.is_empty());
-    world.receive(udp(), &request(udp(), "BYE", 3).to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "BYE", 3).tagged(&tag).text());
     assert_eq!(world.event_names(), ["Bye", "Terminated"]);
 }

@@ -95,8 +95,8 @@ fn a_repeated_options_gets_the_same_tag() {
 #[test]
 fn bye_without_a_dialog_gets_481() {
     assert_eq!(status_of(&request(udp(), "BYE", 1).text()).0, 481);
-    assert_eq!(status_of(&request(udp(), "BYE", 1).to_tag("before-restart").text()).0, 481);
-    assert_eq!(status_of(&invite(udp()).to_tag("before-restart").text()).0, 481);
+    assert_eq!(status_of(&request(udp(), "BYE", 1).tagged("before-restart").text()).0, 481);
+    assert_eq!(status_of(&invite(udp()).tagged("before-restart").text()).0, 481);
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn bye_after(invite: Request) -> Sent {
     let (session, _) = world.invited();
     world.answer(session);
     let tag = world.take_sent().pop().expect("a 200").to_tag();
-    world.receive(udp(), &request(udp(), "ACK", 1).to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 1).tagged(&tag).text());
     world.hang_up(session);
     world.only_sent()
 }
@@ -50,7 +50,7 @@ fn without_a_contact_our_bye_goes_to_from() {
     let (session, _) = world.invited();
     world.answer(session);
     let tag = world.take_sent().pop().expect("a 200").to_tag();
-    world.receive(udp(), &request(udp(), "ACK", 1).to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 1).tagged(&tag).text());
     world.hang_up(session);
     assert!(world.only_sent().text.starts_with("BYE sip:jane@pbx.example.com SIP/2.0"));
 }
@@ -76,7 +76,7 @@ fn a_sips_call_gets_a_sips_contact() {
 fn requests_from_another_address_or_connection_get_481() {
     let mut world = World::new();
     let (_, tag) = world.established(udp());
-    let bye = request(udp(), "BYE", 2).to_tag(&tag).text();
+    let bye = request(udp(), "BYE", 2).tagged(&tag).text();
     for remote in ["192.0.2.1:5071", "203.0.113.1:5070"] {
         let elsewhere = Flow { remote: address(remote), ..udp() };
         world.receive(elsewhere, &bye);
@@ -86,8 +86,8 @@ fn requests_from_another_address_or_connection_get_481() {
 
     let mut world = World::new();
     let (_, tag) = world.established(tls(1));
-    world.receive(tls(2), &request(tls(1), "BYE", 2).to_tag(&tag).text());
-    world.receive(udp(), &request(tls(1), "BYE", 2).to_tag(&tag).text());
+    world.receive(tls(2), &request(tls(1), "BYE", 2).tagged(&tag).text());
+    world.receive(udp(), &request(tls(1), "BYE", 2).tagged(&tag).text());
     assert_eq!(world.statuses(), [481, 481]);
     assert!(world.events.is_empty());
 }
@@ -102,10 +102,10 @@ fn a_peer_without_rport_is_answered_at_its_sent_by_and_known_by_its_source() {
     world.answer(session);
     let ok = world.take_sent().pop().expect("a 200");
     assert_eq!(ok.flow.remote, address("192.0.2.1:5070"));
-    world.receive(source, &request(udp(), "ACK", 1).via(via).to_tag(&ok.to_tag()).text());
+    world.receive(source, &request(udp(), "ACK", 1).via(via).tagged(&ok.to_tag()).text());
     world.hang_up(session);
     assert_eq!(world.only_sent().flow.remote, address("192.0.2.1:5070"));
-    world.receive(source, &request(udp(), "BYE", 2).via(via).to_tag(&ok.to_tag()).text());
+    world.receive(source, &request(udp(), "BYE", 2).via(via).tagged(&ok.to_tag()).text());
     assert_eq!(world.statuses(), [200]);
 }
 
@@ -117,10 +117,10 @@ fn another_connection_of_the_same_identity_counts_and_is_used_from_then_on() {
     world.close(tls(1));
     assert!(world.events.is_empty(), "the call outlives its connection");
     world.endpoint.identify(tls(2).connection.expect("a connection"), 43);
-    world.receive(tls(2), &request(tls(2), "OPTIONS", 2).to_tag(&tag).text());
+    world.receive(tls(2), &request(tls(2), "OPTIONS", 2).tagged(&tag).text());
     assert_eq!(world.statuses(), [481]);
     world.endpoint.identify(tls(3).connection.expect("a connection"), 42);
-    world.receive(tls(3), &request(tls(3), "OPTIONS", 2).to_tag(&tag).text());
+    world.receive(tls(3), &request(tls(3), "OPTIONS", 2).tagged(&tag).text());
     assert_eq!(world.statuses(), [200]);
     world.hang_up(session);
     assert_eq!(world.only_sent().flow, tls(3));
@@ -150,11 +150,11 @@ fn a_call_of_a_lost_connection_ends_by_another_of_its_identity_or_in_silence() {
 fn late_requests_get_500_and_gaps_are_fine() {
     let mut world = World::new();
     let (_, tag) = world.established(udp());
-    world.receive(udp(), &request(udp(), "OPTIONS", 900).to_tag(&tag).text());
-    world.receive(udp(), &request(udp(), "OPTIONS", 5).to_tag(&tag).text());
-    world.receive(udp(), &request(udp(), "INVITE", 6).to_tag(&tag).sdp().text());
+    world.receive(udp(), &request(udp(), "OPTIONS", 900).tagged(&tag).text());
+    world.receive(udp(), &request(udp(), "OPTIONS", 5).tagged(&tag).text());
+    world.receive(udp(), &request(udp(), "INVITE", 6).tagged(&tag).sdp().text());
     assert_eq!(world.statuses(), [200, 500, 500]);
-    world.receive(udp(), &request(udp(), "BYE", 0x7fff_ffff).to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "BYE", 0x7fff_ffff).tagged(&tag).text());
     assert_eq!(world.statuses(), [200]);
     assert_eq!(world.event_names(), ["Bye", "Terminated"]);
 }
@@ -163,7 +163,7 @@ fn late_requests_get_500_and_gaps_are_fine() {
 fn options_inside_a_dialog_leave_it_alone() {
     let mut world = World::new();
     let (_, tag) = world.established(udp());
-    world.receive(udp(), &request(udp(), "OPTIONS", 2).to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "OPTIONS", 2).tagged(&tag).text());
     assert_eq!(world.statuses(), [200]);
     assert!(world.events.is_empty());
     assert_eq!(world.endpoint.load().sessions, 1);
@@ -173,9 +173,9 @@ fn options_inside_a_dialog_leave_it_alone() {
 fn the_same_call_id_with_another_tag_is_another_dialog() {
     let mut world = World::new();
     let (_, tag) = world.established(udp());
-    let bye = request(udp(), "BYE", 2).to_tag(&tag).from("<sip:jane@pbx.example.com>;tag=other");
+    let bye = request(udp(), "BYE", 2).tagged(&tag).from("<sip:jane@pbx.example.com>;tag=other");
     world.receive(udp(), &bye.text());
     assert_eq!(world.statuses(), [481]);
-    world.receive(udp(), &request(udp(), "BYE", 2).to_tag(&tag).call_id("other").text());
+    world.receive(udp(), &request(udp(), "BYE", 2).tagged(&tag).call_id("other").text());
     assert_eq!(world.statuses(), [481]);
 }

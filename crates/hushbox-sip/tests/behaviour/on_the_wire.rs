@@ -21,7 +21,7 @@ fn nothing_echoed_becomes_a_line_of_its_own() {
     let (session, _) = world.invited();
     world.answer(session);
     let tag = world.sent.last().expect("a 200").to_tag();
-    let ack = request(udp(), "ACK", 1).from("\"a\" <sip:jane@h>;tag=f").to_tag(&tag);
+    let ack = request(udp(), "ACK", 1).from("\"a\" <sip:jane@h>;tag=f").tagged(&tag);
     world.receive(udp(), &ack.text());
     world.hang_up(session);
     for sent in world.take_sent() {

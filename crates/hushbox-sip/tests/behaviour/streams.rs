@@ -13,8 +13,8 @@ fn a_call_works_byte_by_byte() {
     let (session, _) = world.invited();
     world.answer(session);
     let tag = world.take_sent().pop().expect("a 200").to_tag();
-    let ack = request(tls(1), "ACK", 1).to_tag(&tag).text();
-    let bye = request(tls(1), "BYE", 2).to_tag(&tag).text();
+    let ack = request(tls(1), "ACK", 1).tagged(&tag).text();
+    let bye = request(tls(1), "BYE", 2).tagged(&tag).text();
     world.receive(tls(1), &format!("{ack}\r\n{bye}\r\n\r\n"));
     let sent = world.take_sent();
     assert_eq!(sent[0].status(), 200);

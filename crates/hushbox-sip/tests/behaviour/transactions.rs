@@ -40,7 +40,7 @@ fn an_ack_stops_the_refusal_and_its_repetitions_are_absorbed() {
     let (session, _) = world.invited();
     world.reject(session, Rejection::new(486));
     let tag = world.take_sent().pop().expect("a 486").to_tag();
-    let ack = request(udp(), "ACK", 1).branch("INVITE1").to_tag(&tag).text();
+    let ack = request(udp(), "ACK", 1).branch("INVITE1").tagged(&tag).text();
     world.advance(Duration::from_millis(200));
     world.receive(udp(), &ack);
     world.receive(udp(), &ack);
@@ -58,7 +58,7 @@ fn on_a_stream_the_ack_ends_the_transaction_at_once() {
     world.receive(tls(1), &invite(tls(1)).text());
     let (session, _) = world.invited();
     world.reject(session, Rejection::new(486));
-    world.receive(tls(1), &request(tls(1), "ACK", 1).branch("INVITE1").to_tag("x").text());
+    world.receive(tls(1), &request(tls(1), "ACK", 1).branch("INVITE1").tagged("x").text());
     world.advance(Duration::ZERO);
     assert_eq!(world.endpoint.load().transactions, 0);
 }
@@ -86,7 +86,7 @@ fn a_repeated_invite_after_the_200_makes_no_second_call() {
     let (session, _) = world.invited();
     world.answer(session);
     let tag = world.take_sent().pop().expect("a 200").to_tag();
-    world.receive(udp(), &request(udp(), "ACK", 1).branch("a").to_tag(&tag).text());
+    world.receive(udp(), &request(udp(), "ACK", 1).branch("a").tagged(&tag).text());
     world.advance(Duration::from_millis(31_900));
     world.receive(udp(), &invite);
     assert_eq!(world.event_names(), ["Acknowledged"]);
@@ -101,7 +101,7 @@ fn a_repeated_invite_after_the_200_makes_no_second_call() {
 fn a_repeated_bye_gets_its_200_again_for_32_seconds() {
     let mut world = World::new();
     let (_, tag) = world.established(udp());
-    let bye = request(udp(), "BYE", 2).to_tag(&tag).text();
+    let bye = request(udp(), "BYE", 2).tagged(&tag).text();
     world.receive(udp(), &bye);
     world.advance(Duration::from_millis(31_900));
     world.receive(udp(), &bye);
@@ -119,7 +119,7 @@ fn a_bye_on_a_stream_leaves_no_transaction() {
     let mut world = World::new();
     let (_, tag) = world.established(tls(1));
     world.advance(33 * SECOND);
-    world.receive(tls(1), &request(tls(1), "BYE", 2).to_tag(&tag).text());
+    world.receive(tls(1), &request(tls(1), "BYE", 2).tagged(&tag).text());
     assert_eq!(world.statuses(), [200]);
     assert_eq!(world.endpoint.load().transactions, 0);
 }
@@ -159,7 +159,7 @@ fn an_invite_of_rfc_2543_has_one_transaction() {
     world.receive(udp(), &invite);
     world.reject(session, Rejection::new(404));
     let tag = world.sent.last().expect("a 404").to_tag();
-    let ack = request(udp(), "ACK", 1).to_tag(&tag).text().replace(";branch=z9hG4bKACK1", "");
+    let ack = request(udp(), "ACK", 1).tagged(&tag).text().replace(";branch=z9hG4bKACK1", "");
     world.receive(udp(), &ack);
     world.advance(10 * SECOND);
     assert_eq!(world.statuses(), [100, 100, 404]);

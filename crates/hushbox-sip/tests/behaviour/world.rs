@@ -230,7 +230,7 @@ impl World {
         let (session, _) = self.invited();
         self.answer(session);
         let tag = self.sent.last().expect("a 200").to_tag();
-        self.receive(flow, &request(flow, "ACK", 1).to_tag(&tag).branch("ack").text());
+        self.receive(flow, &request(flow, "ACK", 1).tagged(&tag).branch("ack").text());
         assert_eq!(self.event_names(), ["Acknowledged"]);
         self.sent.clear();
         (session, tag)
@@ -315,7 +315,7 @@ impl Request {
         self
     }
 
-    pub(crate) fn to_tag(mut self, tag: &str) -> Self {
+    pub(crate) fn tagged(mut self, tag: &str) -> Self {
         self.to = format!("<sip:1001@vm.example.com>;tag={tag}");
         self
     }

@@ -1,0 +1,432 @@
+//! Properties: whatever a peer sends, nothing panics, nothing is left behind, and no INVITE gets
+//! two different final responses.
+
+use bytes::Bytes;
+use hushbox_sip::{
+    Authorization, Config, ConnectionId, Endpoint, Event, Flow, Framed, Framer, HostPort, Input,
+    Limits, Listener, Load, Message, Output, OwnedUri, Reason, Rejection, RequestId, Session,
+    Transport,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+const INVITE: &str = "INVITE sip:1001@vm.example.com;user=phone SIP/2.0\r\n\
+    Via: SIP/2.0/UDP 192.0.2.1:5070;rport;branch=z9hG4bKa, SIP/2.0/TLS [2001:db8::1]:5061\r\n\
+    Max-Forwards: 70\r\n\
+    f: \"Jane \\\"J\\\" Doe\" <sip:jane@pbx.example.com>;tag=from1\r\n\
+    To: tel:+1-555-0100;phone-context=x\r\n\
+    Call-ID: call1@pbx.example.com\r\nCSeq: 1 INVITE\r\n\
+    Record-Route: <sip:p1.example.com;lr>,\r\n <sip:p2.example.com>\r\n\
+    Contact: <sip:jane@192.0.2.1:5070;transport=udp>;q=0.5\r\n\
+    Require: foo\r\nAccept: application/*, text/plain;q=0\r\n\
+    Authorization: Digest username=\"u\", realm=\"r\", nonce=\"n\", uri=\"sip:x\", response=\"00\"\r\n\
+    Content-Type: multipart/mixed;boundary=b1\r\n\
+    Content-Length: 78\r\n\r\n\
+    --b1\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n\r\n--b1\r\n\r\nother part..\r\n--b1--\r\n";
+
+const TOKENS: [&str; 22] = [
+    "\r\n",
+    "\r",
+    "\n",
+    "\r\n ",
+    "\0",
+    "\"",
+    "<",
+    ">",
+    ";",
+    ",",
+    ":",
+    "%00",
+    "%",
+    "\\",
+    "[",
+    "]",
+    "SIP/2.0",
+    "é",
+    "99999999999999999999",
+    "--b1",
+    "Content-Length: 5\r\n",
+    "\r\n\r\n",
+];
+
+/// A message with pieces cut out and put in.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let edit = (any::<prop::sample::Index>(), 0..40usize, prop::sample::select(&TOKENS[..]));
+    vec(edit, 0..6).prop_map(|edits| {
+        let mut bytes = INVITE.as_bytes().to_vec();
+        for (at, cut, token) in edits {
+            let at = at.index(bytes.len().max(1)).min(bytes.len());
+            let end = (at + cut % 8).min(bytes.len());
+            bytes.splice(at..end, token.bytes());
+        }
+        bytes
+    })
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn flow(transport: Transport) -> Flow {
+    let connection = transport.is_reliable().then_some(ConnectionId(1));
+    let local = address("192.0.2.100:5060");
+    Flow { transport, local, remote: address("192.0.2.1:5070"), connection }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an origin for virtual time; nothing reads it again")]
+fn origin() -> Instant {
+    Instant::now()
+}
+
+fn endpoint() -> Endpoint {
+    let listener = Listener {
+        transport: Transport::Udp,
+        local: address("192.0.2.100:5060"),
+        advertised: HostPort::new("vm.example.com", None).expect("a host"),
+    };
+    let product = "Hushbox/0".to_owned();
+    let config = Config { product, listeners: vec![listener], limits: Limits::default() };
+    Endpoint::new(config, [1; 32])
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics(bytes in vec(any::<u8>(), 0..400)) {
+        let _ = Message::parse(&bytes);
+        let _ = Authorization::parse(&bytes);
+        let _ = OwnedUri::parse(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn reading_a_mutated_message_never_panics(bytes in mutated()) {
+        if let Ok(message) = Message::parse(&bytes) {
+            let _ = message.classify_body();
+            let _ = message.accepts_sdp();
+            prop_assert!(message.record_route().count() <= bytes.len());
+            let _ = (message.from().display(), message.to().uri().user());
+            let text = message.to().uri().text();
+            let owned = OwnedUri::parse(&String::from_utf8_lossy(text));
+            prop_assert!(owned.is_ok(), "a URI that was parsed parses again");
+        }
+    }
+
+    #[test]
+    fn what_is_answered_to_a_valid_message_is_valid(bytes in mutated()) {
+        let now = origin();
+        let is_valid = Message::parse(&bytes).is_ok();
+        let mut endpoint = endpoint();
+        endpoint.handle_input(now, Input::Datagram { flow: flow(Transport::Udp), bytes: &bytes });
+        loop {
+            match endpoint.poll_output() {
+                Output::Transmit { bytes, .. } if is_valid => {
+                    prop_assert!(Message::parse(&bytes).is_ok(), "{:?}", bytes);
+                }
+                Output::Event(Event::Invite { session, .. }) => {
+                    endpoint.answer(now, session, Bytes::from_static(b"v=0\r\n"));
+                }
+                Output::Timeout(_) => break,
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn framing_does_not_depend_on_segmentation(
+        messages in vec(prop::sample::select(&["OPTIONS sip:a SIP/2.0\r\nl:3\r\n\r\nabc", "\r\n\r\n", "\r\n", "BYE sip:a SIP/2.0\r\nl: 0\r\n\r\n"][..]), 0..8),
+        cuts in vec(1..50usize, 1..40),
+        junk in mutated(),
+    ) {
+        let mut stream = messages.concat().into_bytes();
+        stream.extend_from_slice(&junk);
+        let whole = frame(&[&stream]);
+        let mut pieces = Vec::new();
+        let mut rest = stream.as_slice();
+        for cut in cuts.iter().cycle() {
+            let (piece, tail) = rest.split_at((*cut).min(rest.len()));
+            pieces.push(piece);
+            rest = tail;
+            if rest.is_empty() { break; }
+        }
+        let cut = frame(&pieces);
+        // What ends a stream may be seen before its last bytes are there.
+        let messages_of = |items: &[Framed]| items.iter().filter(|i| !matches!(i, Framed::Broken { .. })).map(|i| format!("{i:?}")).collect::<Vec<_>>();
+        prop_assert_eq!(messages_of(&whole), messages_of(&cut));
+    }
+}
+
+fn frame(pieces: &[&[u8]]) -> Vec<Framed> {
+    let mut framer = Framer::new();
+    let mut items = Vec::new();
+    for piece in pieces {
+        framer.push(piece);
+        while let Some(item) = framer.next_item() {
+            items.push(item);
+        }
+    }
+    items
+}
+
+/// Something that happens in a random run.
+#[derive(Clone, Debug)]
+enum Step {
+    /// The caller sends a request: which, of which call, with which CSeq, by which branch.
+    Send {
+        method: &'static str,
+        call: u8,
+        cseq: u8,
+        path: u8,
+        knows_tag: bool,
+        has_body: bool,
+    },
+    /// Something that was sent arrives again.
+    Again(prop::sample::Index),
+    /// The caller answers our last request.
+    Respond(u16),
+    Answer(prop::sample::Index),
+    Reject(prop::sample::Index),
+    HangUp(prop::sample::Index),
+    AnswerReinvite(prop::sample::Index),
+    RejectReinvite(prop::sample::Index),
+    CloseStream,
+    Wait(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let index = any::<prop::sample::Index>;
+    let methods = &["INVITE", "INVITE", "INVITE", "ACK", "ACK", "CANCEL", "BYE", "OPTIONS"][..];
+    let send =
+        (prop::sample::select(methods), 0..2u8, 1..5u8, 0..2u8, any::<bool>(), any::<bool>());
+    prop_oneof![
+        8 => send.prop_map(|(method, call, cseq, path, knows_tag, has_body)| Step::Send {
+            method, call, cseq, path, knows_tag, has_body,
+        }),
+        2 => index().prop_map(Step::Again),
+        1 => (100..600u16).prop_map(Step::Respond),
+        3 => index().prop_map(Step::Answer),
+        1 => index().prop_map(Step::Reject),
+        1 => index().prop_map(Step::HangUp),
+        2 => index().prop_map(Step::AnswerReinvite),
+        1 => index().prop_map(Step::RejectReinvite),
+        1 => Just(Step::CloseStream),
+        3 => (0..3000u16).prop_map(Step::Wait),
+    ]
+}
+
+struct Run {
+    endpoint: Endpoint,
+    flow: Flow,
+    now: Instant,
+    history: Vec<(Instant, Vec<u8>)>,
+    tags: BTreeMap<String, String>,
+    sessions: Vec<Session>,
+    ended: Vec<Session>,
+    changes: Vec<RequestId>,
+    /// How many INVITEs a call has had by a path: each has a branch of its own.
+    invites: BTreeMap<(u8, u8, u8), u32>,
+    last_request: Option<String>,
+    finals: BTreeMap<String, Bytes>,
+}
+
+impl Run {
+    fn new(transport: Transport) -> Self {
+        Run {
+            endpoint: endpoint(),
+            flow: flow(transport),
+            now: origin(),
+            history: Vec::new(),
+            tags: BTreeMap::new(),
+            sessions: Vec::new(),
+            ended: Vec::new(),
+            changes: Vec::new(),
+            invites: BTreeMap::new(),
+            last_request: None,
+            finals: BTreeMap::new(),
+        }
+    }
+
+    fn input(&mut self, bytes: &[u8]) {
+        let flow = self.flow;
+        let input = match flow.connection {
+            None => Input::Datagram { flow, bytes },
+            Some(_) => Input::StreamData { flow, bytes },
+        };
+        self.endpoint.handle_input(self.now, input);
+    }
+
+    fn advance(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.drain().filter(|at| *at <= until) {
+            self.now = at;
+            self.endpoint.handle_input(at, Input::Timeout);
+        }
+        self.now = until;
+    }
+
+    fn drain(&mut self) -> Option<Instant> {
+        loop {
+            match self.endpoint.poll_output() {
+                Output::Transmit { bytes, .. } => self.look_at(&bytes),
+                Output::Event(event) => self.note(&event),
+                Output::Disconnect { .. } => {}
+                Output::Timeout(at) => return at,
+            }
+        }
+    }
+
+    fn look_at(&mut self, bytes: &Bytes) {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let line = |name: &str| {
+            let found = text.split("\r\n").find(|l| l.starts_with(name)).unwrap_or_default();
+            found.to_owned()
+        };
+        if !text.starts_with("SIP/2.0 ") {
+            self.last_request = Some(text);
+            return;
+        }
+        let status: u16 = text[8..11].parse().expect("a status");
+        if let Some((_, tag)) = line("To: ").rsplit_once(";tag=") {
+            self.tags.insert(line("Call-ID: "), tag.to_owned());
+        }
+        if status >= 200 && line("CSeq: ").ends_with("INVITE") {
+            let key = format!("{} {}", line("Via: "), line("CSeq: "));
+            let before = self.finals.entry(key).or_insert_with(|| bytes.clone());
+            assert_eq!(before, bytes, "two different final responses");
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Invite { session, .. } => self.sessions.push(*session),
+            Event::Reinvite { request, .. } => self.changes.push(*request),
+            Event::Terminated { session } => {
+                assert!(!self.ended.contains(session), "a session ends once");
+                self.ended.push(*session);
+            }
+            Event::Cancelled { session }
+            | Event::Acknowledged { session, .. }
+            | Event::Bye { session }
+            | Event::Failed { session, .. } => {
+                assert!(!self.ended.contains(session), "nothing comes after the end");
+            }
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        let now = self.now;
+        let sdp = Bytes::from_static(b"v=0\r\n");
+        let session = |run: &Run, at: &prop::sample::Index| {
+            (!run.sessions.is_empty()).then(|| *at.get(&run.sessions))
+        };
+        let change = |run: &Run, at: &prop::sample::Index| {
+            (!run.changes.is_empty()).then(|| *at.get(&run.changes))
+        };
+        match step {
+            Step::Send { .. } => {
+                let bytes = self.message(step).into_bytes();
+                self.input(&bytes);
+                self.history.push((now, bytes));
+            }
+            Step::Again(at) => {
+                // A message lives T4 in the network.
+                let young = |sent: &&(Instant, Vec<u8>)| now - sent.0 < Duration::from_secs(5);
+                let recent: Vec<_> = self.history.iter().filter(young).cloned().collect();
+                if !recent.is_empty() && !self.flow.transport.is_reliable() {
+                    let (_, bytes) = at.get(&recent);
+                    self.input(bytes);
+                }
+            }
+            Step::Respond(status) => {
+                if let Some(request) = self.last_request.clone() {
+                    let head = request.split_once("\r\n").map_or("", |(_, rest)| rest);
+                    self.input(format!("SIP/2.0 {status} X\r\n{head}").as_bytes());
+                }
+            }
+            Step::Answer(at) => {
+                if let Some(session) = session(self, at) {
+                    self.endpoint.answer(now, session, sdp);
+                }
+            }
+            Step::Reject(at) => {
+                if let Some(session) = session(self, at) {
+                    self.endpoint.reject(now, session, Rejection::new(404));
+                }
+            }
+            Step::HangUp(at) => {
+                if let Some(session) = session(self, at) {
+                    self.endpoint.hang_up(now, session, Reason::normal_clearing());
+                }
+            }
+            Step::AnswerReinvite(at) => {
+                if let Some(request) = change(self, at) {
+                    self.endpoint.answer_reinvite(now, request, sdp);
+                }
+            }
+            Step::RejectReinvite(at) => {
+                if let Some(request) = change(self, at) {
+                    self.endpoint.reject_reinvite(now, request, Rejection::new(488));
+                }
+            }
+            Step::CloseStream => {
+                let flow = self.flow;
+                if let Some(ConnectionId(id)) = flow.connection {
+                    self.endpoint.handle_input(now, Input::StreamClosed { flow });
+                    self.flow.connection = Some(ConnectionId(id + 1));
+                }
+            }
+            Step::Wait(millis) => self.advance(Duration::from_millis(u64::from(*millis))),
+        }
+        self.drain();
+    }
+
+    fn message(&mut self, step: &Step) -> String {
+        let Step::Send { method, call, cseq, path, knows_tag, has_body } = step else {
+            return String::new();
+        };
+        let tag = self.tags.get(&format!("Call-ID: call{call}")).filter(|_| *knows_tag);
+        let tag = tag.map_or(String::new(), |t| format!(";tag={t}"));
+        // ACK of a refusal and CANCEL have the branch of their INVITE.
+        let invites = self.invites.entry((*call, *cseq, *path)).or_default();
+        *invites += u32::from(*method == "INVITE");
+        let branch = format!("z9hG4bK{call}-{cseq}-{path}-{invites}");
+        let transport = if self.flow.transport.is_reliable() { "TLS" } else { "UDP" };
+        let body = if *has_body { "v=0\r\n" } else { "" };
+        let length = body.len();
+        format!(
+            "{method} sip:1001@vm.example.com SIP/2.0\r\n\
+             Via: SIP/2.0/{transport} 192.0.2.1:5070;branch={branch};rport\r\n\
+             From: <sip:jane@pbx.example.com>;tag=f{call}\r\n\
+             To: <sip:1001@vm.example.com>{tag}\r\nCall-ID: call{call}\r\n\
+             CSeq: {cseq} {method}\r\nContact: <sip:jane@192.0.2.1>\r\n\
+             Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_sequence_leaves_anything_behind_or_answers_an_invite_twice(
+        is_stream in any::<bool>(),
+        steps in vec(step(), 1..60),
+    ) {
+        let transport = if is_stream { Transport::Tls } else { Transport::Udp };
+        let mut run = Run::new(transport);
+        for step in &steps {
+            run.take(step);
+        }
+        // The application lets go of everything; 64*T1 for a missing ACK and 64*T1 for a missing
+        // answer to our BYE later nothing may be left.
+        for session in run.sessions.clone() {
+            run.endpoint.hang_up(run.now, session, Reason::normal_clearing());
+        }
+        run.advance(Duration::from_secs(65));
+        let flow = run.flow;
+        run.endpoint.handle_input(run.now, Input::StreamClosed { flow });
+        run.advance(Duration::from_secs(33));
+        prop_assert_eq!(run.endpoint.load(), Load::default());
+        prop_assert_eq!(run.drain(), None, "no deadline is left");
+        prop_assert_eq!(run.ended.len(), run.sessions.len());
+    }
+}
