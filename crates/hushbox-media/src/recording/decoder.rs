@@ -23,7 +23,7 @@ pub enum FormatError {
 /// Recorded frames in, 8 kHz PCM out, with silence for what was lost.
 ///
 /// Memory is bounded by what is pushed and not yet pulled: silence is made as it is pulled.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Decoder {
     /// Octets of a record that is not complete yet.
     partial: Vec<u8>,
@@ -37,7 +37,6 @@ pub struct Decoder {
     pieces: VecDeque<Piece>,
 }
 
-#[derive(Debug)]
 struct Piece {
     place: u64,
     samples: Vec<i16>,
@@ -46,6 +45,13 @@ struct Piece {
 impl Piece {
     fn end(&self) -> u64 {
         self.place + self.samples.len() as u64
+    }
+}
+
+impl std::fmt::Debug for Decoder {
+    // What a caller said is not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Decoder({} of {} samples)", self.place, self.until)
     }
 }
 

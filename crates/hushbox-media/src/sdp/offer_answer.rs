@@ -53,7 +53,6 @@ impl Agreed {
 }
 
 /// The session as its descriptions have it.
-#[derive(Debug)]
 pub(crate) struct Negotiation {
     local_ip: IpAddr,
     rtp_port: u16,
@@ -69,7 +68,6 @@ pub(crate) struct Negotiation {
 }
 
 /// An offer of ours that was not answered yet.
-#[derive(Debug)]
 struct Offered {
     keys: Vec<(u32, MasterKey)>,
     formats: PayloadMap,

@@ -1,12 +1,10 @@
 //! What a peer may do in the middle of a call: hold, move, new keys, new sources, keys pressed.
 
-mod peer;
-
 use std::time::Duration;
 
+use crate::peer::{Call, MS, SECOND, description, key_in};
 use hushbox_media::audio::{Audio, Codec};
 use hushbox_media::{Event, OfferError, RecordingEnd, RecordingLimits};
-use peer::{Call, MS, SECOND, description, key_in};
 
 const GCM: [u8; 44] = [5; 44];
 const GCM_NEXT: [u8; 44] = [6; 44];

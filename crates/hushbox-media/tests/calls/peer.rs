@@ -16,7 +16,7 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const EVENT: u8 = 101;
 
 #[expect(clippy::disallowed_methods, reason = "an Instant cannot be made otherwise")]
-fn epoch() -> Instant {
+pub(crate) fn epoch() -> Instant {
     Instant::now()
 }
 
