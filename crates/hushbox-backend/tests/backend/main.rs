@@ -1,5 +1,7 @@
 //! The real backends, and the ones in memory, held to one behaviour; and one message's whole way through real files.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod index_conformance;
 mod objects_conformance;
 mod sqlite;
