@@ -231,3 +231,19 @@ fn a_key_that_is_used_up_ends_the_media() {
     assert_eq!(call.said(&Event::MediaDead), 1);
     assert_eq!(call.leg.report().received, 32);
 }
+
+#[test]
+fn a_late_packet_does_not_say_where_the_peer_is() {
+    let mut call = Call::new(&GCM);
+    call.leg.play(call.now, Audio::Silence(20 * SECOND));
+    call.speak(10, 0, LOUD);
+    let old = call.address;
+    let late = call.packet(0, false, &[LOUD; 160]);
+    call.address = "198.51.100.9:7000".parse().expect("an address");
+    call.speak(2, 0, LOUD);
+    let new = std::mem::replace(&mut call.address, old);
+    call.deliver(late);
+    call.wait(100 * MS);
+    assert_eq!(call.heard.last().expect("packets").0, new);
+    assert_eq!(call.leg.report().received, 13);
+}
