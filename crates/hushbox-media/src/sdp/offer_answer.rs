@@ -398,4 +398,6 @@ fn further(one: OfferError, other: OfferError) -> OfferError {
 }
 
 #[cfg(test)]
+mod peer_tests;
+#[cfg(test)]
 mod tests;
