@@ -5,4 +5,3 @@ pub mod calls;
 mod compile_fail;
 pub mod fuzz;
 pub mod trial;
-pub mod world;

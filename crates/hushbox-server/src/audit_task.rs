@@ -4,18 +4,17 @@
 //! the log cannot be written, nothing that waits is permitted. While only the reserve is left, access still goes on;
 //! delivering messages to their mailboxes does not, and is tried again.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use hushbox_audit::{
-    AuditError, AuditReply, AuditRequest, DetailValue, Durable, Event, EventExtra, EventName, Hash,
-    Log, PendingReply, Position, Resume,
+    AuditError, AuditReply, AuditRequest, Batch, Durable, Event, EventExtra, Log, PendingReply,
+    Position, Resume,
 };
 use hushbox_backend::BackendError;
-use hushbox_policy::{MessageId, NodeId};
-use hushbox_store::Audited;
+use hushbox_backend::audit_file::{AuditFile, AuditSpace};
+use hushbox_policy::NodeId;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
@@ -27,10 +26,20 @@ const BATCH_MAX: usize = 512;
 
 /// Where batches are written.
 pub trait Sink: Send {
-    /// Appends the bytes and syncs them. After an error nothing of them counts.
-    fn append(&mut self, batch: &[u8]) -> Result<(), BackendError>;
+    /// Appends the batch and syncs it. After an error nothing of it counts.
+    fn append(&mut self, batch: &Batch) -> Result<(), BackendError>;
     /// Whether there is room beside the reserve.
-    fn has_room(&self) -> bool;
+    fn has_room(&mut self) -> bool;
+}
+
+impl Sink for AuditFile {
+    fn append(&mut self, batch: &Batch) -> Result<(), BackendError> {
+        AuditFile::append(self, batch)
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.space() == AuditSpace::Plenty
+    }
 }
 
 /// Takes an answer, on the log's thread.
@@ -54,13 +63,7 @@ impl Submission {
 
 /// The way to the log. The thread ends with the last of these.
 #[derive(Clone)]
-pub struct Audit {
-    submissions: SyncSender<Submission>,
-    known: Known,
-}
-
-/// What the log has about each message that is there: its manifest's hash.
-type Known = Arc<Mutex<BTreeMap<MessageId, Audited>>>;
+pub struct Audit(SyncSender<Submission>);
 
 impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,21 +72,19 @@ impl fmt::Debug for Audit {
 }
 
 impl Audit {
-    /// Starts the thread. `known` is what the log has about messages so far.
+    /// Starts the thread.
     #[expect(clippy::disallowed_methods, reason = "the one log of this node")]
     pub fn start(
         node: NodeId,
         resume: Resume,
         sink: Box<dyn Sink>,
-        known: BTreeMap<MessageId, Audited>,
         clock: Arc<Clock>,
     ) -> std::io::Result<Self> {
         let (submissions, waiting) = sync_channel(QUEUE_MAX);
-        let known = Arc::new(Mutex::new(known));
         let log = Log::new(node, resume, clock.now());
-        let writer = Writer { log, sink, clock, known: Arc::clone(&known) };
+        let writer = Writer { log, sink, clock };
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&waiting))?;
-        Ok(Self { submissions, known })
+        Ok(Self(submissions))
     }
 
     /// Writes down a permit or an event; `answer` comes once it is durable.
@@ -132,18 +133,8 @@ impl Audit {
         answer.await.unwrap_or(Err(AuditError::Unavailable))
     }
 
-    /// What the log has about a message.
-    pub fn about(&self, message: MessageId) -> Option<Audited> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&message).copied()
-    }
-
-    /// A destroyed message need not be known any more.
-    pub fn forget(&self, message: MessageId) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&message);
-    }
-
     fn send(&self, submission: Submission) {
-        match self.submissions.try_send(submission) {
+        match self.0.try_send(submission) {
             Ok(()) => {}
             Err(TrySendError::Full(submission) | TrySendError::Disconnected(submission)) => {
                 submission.refuse()
@@ -156,13 +147,12 @@ struct Writer {
     log: Log,
     sink: Box<dyn Sink>,
     clock: Arc<Clock>,
-    known: Known,
 }
 
 /// What waits for the batch's sync.
 enum Waiting {
     Access(PendingReply, Answer<AuditReply>),
-    Delivery(Position, Option<(MessageId, Hash)>, Answer<u64>),
+    Delivery(Position, Answer<u64>),
 }
 
 impl Writer {
@@ -188,13 +178,7 @@ impl Writer {
                 Waiting::Access(self.log.submit(now, request, extra), answer)
             }
             Submission::Delivery(event, answer) => {
-                let about = match (event.name, event.message, event.detail.value("manifest")) {
-                    (EventName::RecordFinish, Some(message), Some(DetailValue::Hash(hash))) => {
-                        Some((message, *hash))
-                    }
-                    _ => None,
-                };
-                Waiting::Delivery(self.log.append_event(now, event), about, answer)
+                Waiting::Delivery(self.log.append_event(now, event), answer)
             }
         }
     }
@@ -202,11 +186,11 @@ impl Writer {
     #[expect(clippy::disallowed_methods, reason = "the batch was synced in the line above")]
     fn write(&mut self, waiting: Vec<Waiting>) {
         let Some(batch) = self.log.take_batch() else { return };
-        match self.sink.append(batch.bytes()) {
+        match self.sink.append(&batch) {
             Ok(()) => {
                 let durable = batch.synced();
                 for one in waiting {
-                    self.confirm(one, &durable);
+                    confirm(one, &durable);
                 }
             }
             Err(error) => {
@@ -215,37 +199,28 @@ impl Writer {
                 for one in waiting {
                     match one {
                         Waiting::Access(_, answer) => answer(Err(AuditError::Unavailable)),
-                        Waiting::Delivery(_, _, answer) => answer(Err(AuditError::Unavailable)),
+                        Waiting::Delivery(_, answer) => answer(Err(AuditError::Unavailable)),
                     }
                 }
             }
         }
     }
+}
 
-    fn confirm(&self, waiting: Waiting, durable: &Durable) {
-        match waiting {
-            Waiting::Access(pending, answer) => {
-                answer(pending.confirmed(durable).map_err(|_| AuditError::Unavailable))
-            }
-            Waiting::Delivery(position, about, answer) => {
-                if let Some((message, manifest)) = about {
-                    let audited = Audited { seq: position.seq(), manifest };
-                    self.known
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(message, audited);
-                }
-                answer(Ok(position.seq()));
-            }
+fn confirm(waiting: Waiting, durable: &Durable) {
+    match waiting {
+        Waiting::Access(pending, answer) => {
+            answer(pending.confirmed(durable).map_err(|_| AuditError::Unavailable));
         }
+        Waiting::Delivery(position, answer) => answer(Ok(position.seq())),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
-    use hushbox_audit::Who;
+    use hushbox_audit::{EventName, Who};
 
     use super::*;
 
@@ -257,15 +232,15 @@ mod tests {
     }
 
     impl Sink for Disk {
-        fn append(&mut self, batch: &[u8]) -> Result<(), BackendError> {
+        fn append(&mut self, batch: &Batch) -> Result<(), BackendError> {
             if self.fails {
                 return Err(BackendError::Full { path: "audit".into() });
             }
-            self.written.lock().expect("a lock").extend_from_slice(batch);
+            self.written.lock().expect("a lock").extend_from_slice(batch.bytes());
             Ok(())
         }
 
-        fn has_room(&self) -> bool {
+        fn has_room(&mut self) -> bool {
             self.room
         }
     }
@@ -275,7 +250,7 @@ mod tests {
         let disk = Disk { fails, room, written: Arc::clone(&written) };
         let node = NodeId::from_bytes([1; 16]);
         let clock = Arc::new(Clock::start(None));
-        let audit = Audit::start(node, Resume::default(), Box::new(disk), BTreeMap::new(), clock);
+        let audit = Audit::start(node, Resume::default(), Box::new(disk), clock);
         (audit.expect("started"), written)
     }
 

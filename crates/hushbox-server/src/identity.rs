@@ -64,6 +64,12 @@ impl Identity {
     }
 }
 
+/// The last second at which the certificate `der` holds, in Unix time.
+pub fn last_second(der: &[u8]) -> Option<i64> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
+
 /// Whether the certificate `der` names the address `ip`.
 pub fn names_address(der: &[u8], ip: std::net::IpAddr) -> bool {
     let octets = match ip {

@@ -18,6 +18,8 @@ const REWRITTEN: Duration = Duration::from_secs(60);
 /// What became of a try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried {
+    /// It may be made; nothing was counted.
+    Free,
     /// It is counted, durably: compare.
     Counted,
     /// A lock stands in its way: nothing is compared.
@@ -30,6 +32,7 @@ pub enum Tried {
 pub type Answer<T> = Box<dyn FnOnce(T) + Send>;
 
 enum Request {
+    Check(Try, Answer<Tried>),
     Try(Try, Answer<Tried>),
     Success(Try, Answer<()>),
 }
@@ -63,27 +66,29 @@ impl Locks {
         Ok(Self(sender))
     }
 
-    /// Checks and counts a try. `answer` is called from the counters' thread.
+    /// Looks whether a try may be made at all. `answer` is called from the counters' thread, here and below.
+    pub fn check(&self, attempt: Try, answer: Answer<Tried>) {
+        self.send(Request::Check(attempt, answer));
+    }
+
+    /// Checks and counts a try.
     pub fn count(&self, attempt: Try, answer: Answer<Tried>) {
-        match self.0.try_send(Request::Try(attempt, answer)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => {
-                if let Request::Try(_, answer) = request {
-                    answer(Tried::Unavailable);
-                }
-            }
-        }
+        self.send(Request::Try(attempt, answer));
     }
 
     /// Takes back what a try that was right had counted. A crash before this is durable leaves it counted.
     pub fn success(&self, attempt: Try, answer: Answer<()>) {
-        match self.0.try_send(Request::Success(attempt, answer)) {
+        self.send(Request::Success(attempt, answer));
+    }
+
+    fn send(&self, request: Request) {
+        match self.0.try_send(request) {
             Ok(()) => {}
-            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => {
-                if let Request::Success(_, answer) = request {
-                    answer(());
-                }
-            }
+            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => match request
+            {
+                Request::Check(_, answer) | Request::Try(_, answer) => answer(Tried::Unavailable),
+                Request::Success(_, answer) => answer(()),
+            },
         }
     }
 }
@@ -100,6 +105,7 @@ impl Counters {
         loop {
             let due = (rewritten + REWRITTEN).saturating_duration_since(self.clock.now().monotonic);
             match requests.recv_timeout(due) {
+                Ok(Request::Check(attempt, answer)) => answer(self.check(&attempt)),
                 Ok(Request::Try(attempt, answer)) => answer(self.count(&attempt)),
                 Ok(Request::Success(attempt, answer)) => {
                     self.success(&attempt);
@@ -115,6 +121,13 @@ impl Counters {
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+        }
+    }
+
+    fn check(&self, attempt: &Try) -> Tried {
+        match self.lockout.check(self.clock.now(), attempt) {
+            Ok(()) => Tried::Free,
+            Err(locked) => Tried::Locked(locked),
         }
     }
 

@@ -1,2 +1,9 @@
 //! The program `hushbox`.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    hushbox_server::cli::run(hushbox_server::cli::args::Cli::parse())
+}

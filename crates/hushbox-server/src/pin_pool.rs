@@ -5,32 +5,22 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use hushbox_policy::{Pepper, Pin, PinVerifier};
 
 /// Threads that compare.
 const THREADS: usize = 2;
-/// Comparisons that may wait, of each kind: about two seconds' worth.
+/// Places in the queue, for each kind of log-in: about two seconds' worth.
 const QUEUE_MAX: usize = 32;
 
 /// A PIN to compare, and what to do with the answer.
-pub struct Comparison {
-    /// What was entered.
-    pub pin: Pin,
+struct Comparison {
+    pin: Pin,
     /// What it must fit; a decoy for a number that nobody has, so that both take the same time.
-    pub verifier: PinVerifier,
-    /// Whether it comes from a device bound to the person.
-    pub bound: bool,
-    /// Takes the answer.
-    pub done: Box<dyn FnOnce(bool) + Send>,
-}
-
-impl fmt::Debug for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Comparison").field("bound", &self.bound).finish_non_exhaustive()
-    }
+    verifier: PinVerifier,
+    done: Box<dyn FnOnce(bool) + Send>,
 }
 
 /// The queue is full.
@@ -45,17 +35,46 @@ pub struct PinPool {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// A place in the queue, held before a try is counted so that a counted try is always compared.
+#[derive(Debug)]
+pub struct Place {
+    queue: Arc<Queue>,
+    bound: bool,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Waiting {
-    bound: VecDeque<Comparison>,
-    others: VecDeque<Comparison>,
+    bound: Lane,
+    others: Lane,
     ended: bool,
+}
+
+#[derive(Default)]
+struct Lane {
+    /// Places that are held, with those whose comparison waits already.
+    held: usize,
+    comparisons: VecDeque<Comparison>,
+}
+
+impl fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiting")
+            .field("bound", &self.bound.held)
+            .field("others", &self.others.held)
+            .finish()
+    }
+}
+
+impl Waiting {
+    fn lane(&mut self, bound: bool) -> &mut Lane {
+        if bound { &mut self.bound } else { &mut self.others }
+    }
 }
 
 impl PinPool {
@@ -72,17 +91,34 @@ impl PinPool {
         Ok(Self { queue, threads })
     }
 
-    /// Queues a comparison, or says that there are too many.
-    pub fn submit(&self, comparison: Comparison) -> Result<(), Busy> {
-        self.queue.push(comparison)?;
+    /// Takes a place, or says that there is none. `bound` is for log-ins from a device bound to the person.
+    pub fn place(&self, bound: bool) -> Result<Place, Busy> {
+        Queue::place(&self.queue, bound)
+    }
+}
+
+impl Place {
+    /// Compares in this place; `done` takes the answer, on one of the pool's threads.
+    pub fn compare(self, pin: Pin, verifier: PinVerifier, done: Box<dyn FnOnce(bool) + Send>) {
+        let mut waiting = self.queue.lock();
+        let lane = waiting.lane(self.bound);
+        // This place stays held until the comparison is taken out; dropping `self` would give it back too early.
+        lane.held += 1;
+        lane.comparisons.push_back(Comparison { pin, verifier, done });
+        drop(waiting);
         self.queue.changed.notify_one();
-        Ok(())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.queue.lock().lane(self.bound).held -= 1;
     }
 }
 
 impl Drop for PinPool {
     fn drop(&mut self) {
-        self.queue.waiting.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+        self.queue.lock().ended = true;
         self.queue.changed.notify_all();
         for thread in self.threads.drain(..) {
             // A thread that panicked has said so already.
@@ -92,26 +128,34 @@ impl Drop for PinPool {
 }
 
 impl Queue {
-    fn push(&self, comparison: Comparison) -> Result<(), Busy> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = if comparison.bound { &mut waiting.bound } else { &mut waiting.others };
-        if queue.len() >= QUEUE_MAX {
-            return Err(Busy);
-        }
-        queue.push_back(comparison);
-        Ok(())
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn place(queue: &Arc<Self>, bound: bool) -> Result<Place, Busy> {
+        let mut waiting = queue.lock();
+        let lane = waiting.lane(bound);
+        if lane.held >= QUEUE_MAX {
+            return Err(Busy);
+        }
+        lane.held += 1;
+        drop(waiting);
+        Ok(Place { queue: Arc::clone(queue), bound })
+    }
+
+    /// The next comparison, from bound devices first.
     fn next(&self) -> Option<Comparison> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
         loop {
             if waiting.ended {
                 return None;
             }
-            if let Some(comparison) =
-                waiting.bound.pop_front().or_else(|| waiting.others.pop_front())
-            {
-                return Some(comparison);
+            for bound in [true, false] {
+                let lane = waiting.lane(bound);
+                if let Some(comparison) = lane.comparisons.pop_front() {
+                    lane.held -= 1;
+                    return Some(comparison);
+                }
             }
             waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
@@ -129,41 +173,44 @@ fn compare(queue: &Queue, pepper: &Pepper) {
 mod tests {
     use super::*;
 
-    fn comparison(bound: bool) -> Comparison {
-        let pin = Pin::new("12345678").expect("digits");
-        Comparison { pin, verifier: PinVerifier::decoy([0; 16]), bound, done: Box::new(|_| ()) }
+    fn pin(digits: &str) -> Pin {
+        Pin::new(digits).expect("digits")
     }
 
     #[test]
     fn bound_devices_go_first_and_a_full_queue_of_strangers_does_not_stop_them() {
-        let queue = Queue::default();
+        let queue = Arc::new(Queue::default());
+        let (answers, heard) = std::sync::mpsc::channel();
+        let mut held = Vec::new();
         for _ in 0..QUEUE_MAX {
-            queue.push(comparison(false)).expect("room");
+            held.push(Queue::place(&queue, false).expect("room"));
         }
-        assert_eq!(queue.push(comparison(false)).expect_err("full"), Busy);
-        queue.push(comparison(true)).expect("room for a bound device");
-        assert!(queue.next().expect("one").bound);
-        assert!(!queue.next().expect("another").bound);
+        assert_eq!(Queue::place(&queue, false).expect_err("full"), Busy);
+        let bound = Queue::place(&queue, true).expect("room for a bound device");
+        let stranger = held.pop().expect("one");
+        for (place, name) in [(stranger, "stranger"), (bound, "bound")] {
+            let answers = answers.clone();
+            let done = Box::new(move |_| answers.send(name).expect("heard"));
+            place.compare(pin("1"), PinVerifier::decoy([0; 16]), done);
+        }
+        assert_eq!(Queue::place(&queue, false).expect_err("still full: it waits"), Busy);
+        for name in ["bound", "stranger"] {
+            (queue.next().expect("one").done)(false);
+            assert_eq!(heard.recv().expect("an answer"), name);
+        }
+        assert!(Queue::place(&queue, false).is_ok(), "its place is free again");
     }
 
     #[test]
     fn a_right_pin_is_right_and_a_wrong_one_is_not() {
         let pepper = || Pepper::new([7; 32]);
-        let verifier =
-            PinVerifier::make(&Pin::new("12345678").expect("digits"), &pepper(), [1; 16]);
+        let verifier = PinVerifier::make(&pin("12345678"), &pepper(), [1; 16]);
         let pool = PinPool::start(pepper()).expect("threads");
         let (answers, heard) = std::sync::mpsc::channel();
         for digits in ["12345678", "12345679"] {
             let answers = answers.clone();
-            let done = move |right| answers.send((digits, right)).expect("heard");
-            let pin = Pin::new(digits).expect("digits");
-            pool.submit(Comparison {
-                pin,
-                verifier: verifier.clone(),
-                bound: true,
-                done: Box::new(done),
-            })
-            .expect("room");
+            let done = Box::new(move |right| answers.send((digits, right)).expect("heard"));
+            pool.place(true).expect("room").compare(pin(digits), verifier.clone(), done);
         }
         let mut answers = [heard.recv().expect("one"), heard.recv().expect("two")];
         answers.sort();

@@ -19,9 +19,10 @@ impl Records<CertificateOwner> for CertificateRecords {
             .into_iter()
             .collect();
         for name in &identity.names {
-            for (peer, authority) in self.0.certificates_by_name(name) {
-                let binding = Binding::AuthorityAndName { authority, name: name.clone() };
-                candidates.push(Candidate { peer, binding });
+            for record in self.0.certificates_by_name(name) {
+                let binding =
+                    Binding::AuthorityAndName { authority: record.authority, name: name.clone() };
+                candidates.push(Candidate { peer: record.owner, binding });
             }
         }
         candidates

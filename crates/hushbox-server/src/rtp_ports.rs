@@ -18,13 +18,20 @@ pub struct PortPairs {
     free: Arc<Mutex<VecDeque<u16>>>,
 }
 
-/// Two bound sockets. The ports are given back when this is dropped.
+/// Two bound sockets, and the lease of their ports.
 #[derive(Debug)]
 pub struct PortPair {
     /// For RTP.
     pub rtp: UdpSocket,
     /// For RTCP.
     pub rtcp: UdpSocket,
+    /// Gives the ports back when it is dropped: after the sockets.
+    pub lease: PortLease,
+}
+
+/// Two ports in use.
+#[derive(Debug)]
+pub struct PortLease {
     port: u16,
     free: Arc<Mutex<VecDeque<u16>>>,
 }
@@ -54,7 +61,8 @@ impl PortPairs {
             };
             match self.bind(port) {
                 Ok((rtp, rtcp)) => {
-                    return Ok(PortPair { rtp, rtcp, port, free: Arc::clone(&self.free) });
+                    let lease = PortLease { port, free: Arc::clone(&self.free) };
+                    return Ok(PortPair { rtp, rtcp, lease });
                 }
                 Err(error) => {
                     self.free.lock().unwrap_or_else(PoisonError::into_inner).push_back(port);
@@ -80,14 +88,14 @@ impl PortPairs {
     }
 }
 
-impl PortPair {
+impl PortLease {
     /// The RTP port.
     pub fn port(&self) -> u16 {
         self.port
     }
 }
 
-impl Drop for PortPair {
+impl Drop for PortLease {
     fn drop(&mut self) {
         self.free.lock().unwrap_or_else(PoisonError::into_inner).push_back(self.port);
     }
@@ -101,13 +109,13 @@ mod tests {
     fn a_pair_is_an_even_port_and_the_next_and_comes_back_last() {
         let pairs = PortPairs::new([127, 0, 0, 1].into(), RtpPorts { from: 42_001, to: 42_007 });
         let first = pairs.take().expect("a pair");
-        let port = first.port();
+        let port = first.lease.port();
         assert_eq!(port % 2, 0);
         assert_eq!(first.rtp.local_addr().expect("bound").port(), port);
         assert_eq!(first.rtcp.local_addr().expect("bound").port(), port + 1);
         drop(first);
         let second = pairs.take().expect("a pair");
-        assert_ne!(second.port(), port);
+        assert_ne!(second.lease.port(), port);
     }
 
     #[test]
@@ -115,7 +123,7 @@ mod tests {
         let pairs = PortPairs::new([127, 0, 0, 1].into(), RtpPorts { from: 42_010, to: 42_013 });
         let _other = UdpSocket::bind("127.0.0.1:42011").expect("bound");
         let only = pairs.take().expect("the second pair");
-        assert_eq!(only.port(), 42_012);
+        assert_eq!(only.lease.port(), 42_012);
         assert_eq!(pairs.take().expect_err("none left").kind(), io::ErrorKind::AddrInUse);
     }
 }

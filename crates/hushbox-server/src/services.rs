@@ -3,27 +3,30 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hushbox_policy::NodeId;
+use hushbox_audit::Hash;
+use hushbox_backend::audit_file::AuditReader;
+use hushbox_policy::{MessageId, NodeId};
 use hushbox_store::signing::NodeKey;
-use hushbox_store::{Directory, Index, IndexError, IndexReply, IndexRequest, KeyProvider, Objects};
+use hushbox_store::{
+    Audited, Directory, Index, IndexError, IndexReply, IndexRequest, KeyProvider, Objects,
+};
 
 use crate::audit_task::Audit;
 use crate::clock::Clock;
-use crate::locks::Locks;
-use crate::pin_pool::PinPool;
+use crate::log_in::LogIns;
 
 /// Everything that a task may need. What is absent in record-only mode is an `Option`.
 pub struct Services {
     /// The clocks.
     pub clock: Arc<Clock>,
-    /// The audit log.
+    /// The audit log, to write.
     pub audit: Audit,
+    /// The audit log, to read.
+    pub audit_reader: AuditReader,
     /// The index.
     pub index: Arc<dyn Index>,
     /// The audio objects.
     pub objects: Arc<dyn Objects>,
-    /// The lock-out counters.
-    pub locks: Locks,
     /// What opens messages; absent where the server only records.
     pub opening: Option<Opening>,
     /// This node.
@@ -37,8 +40,8 @@ pub struct Services {
 pub struct Opening {
     /// Unwraps mailboxes' keys.
     pub keys: Arc<dyn KeyProvider>,
-    /// Compares PINs.
-    pub pins: PinPool,
+    /// Tries PINs.
+    pub log_ins: LogIns,
 }
 
 impl fmt::Debug for Services {
@@ -51,14 +54,14 @@ impl fmt::Debug for Services {
 pub struct Parts {
     /// The clocks.
     pub clock: Arc<Clock>,
-    /// The audit log.
+    /// The audit log, to write.
     pub audit: Audit,
+    /// The audit log, to read.
+    pub audit_reader: AuditReader,
     /// The index.
     pub index: Arc<dyn Index>,
     /// The audio objects.
     pub objects: Arc<dyn Objects>,
-    /// The lock-out counters.
-    pub locks: Locks,
     /// What opens messages.
     pub opening: Option<Opening>,
     /// This node.
@@ -72,15 +75,35 @@ pub struct Parts {
 impl Services {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { clock, audit, index, objects, locks, opening, node, node_key, directory } =
-            parts;
+        let Parts {
+            clock,
+            audit,
+            audit_reader,
+            index,
+            objects,
+            opening,
+            node,
+            node_key,
+            directory,
+        } = parts;
         let directory = RwLock::new(directory);
-        Self { clock, audit, index, objects, locks, opening, node, node_key, directory }
+        Self { clock, audit, audit_reader, index, objects, opening, node, node_key, directory }
     }
 
     /// The directory of the moment.
     pub fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The manifest's hash that the log has for a message under a sequence number.
+    pub async fn audited_manifest(&self, message: MessageId, seq: u64) -> Option<Hash> {
+        let reader = self.audit_reader.clone();
+        let read = tokio::task::spawn_blocking(move || reader.record(seq)).await.ok()?;
+        let record = read
+            .inspect_err(|error| tracing::error!(%error, "the audit log cannot be read"))
+            .ok()??;
+        let (about, audited) = Audited::in_record(&record)?;
+        (about == message).then_some(audited.manifest)
     }
 
     /// Asks the index; a reply of another kind than was asked for is a failure of the engine.

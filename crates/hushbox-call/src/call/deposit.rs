@@ -232,8 +232,10 @@ impl DepositCall {
         let ending =
             Ending { samples: summary.samples, end: end_kind(ending), quiet: !summary.voiced };
         match sealing.finish(ending) {
-            Ok(last) => {
-                context.outputs.push_back(Output::Spool(SpoolRequest::Append(last)));
+            Ok(records) => {
+                for record in records {
+                    context.outputs.push_back(Output::Spool(SpoolRequest::Append(record)));
+                }
                 context.outputs.push_back(Output::Spool(SpoolRequest::Sync));
                 self.syncing = true;
             }

@@ -234,8 +234,21 @@ mod tests {
         let parse = |words: &[&str]| Cli::try_parse_from(words).is_ok();
         assert!(!parse(&["hushbox", "message", "export", "x", "--out", "f", "--as", "7900"]));
         assert!(!parse(&["hushbox", "message", "export", "x", "--out", "f", "--reason", "r"]));
-        assert!(parse(&["hushbox", "message", "export", "x", "--out", "f", "--as", "7900", "--reason", "r"]));
+        assert!(parse(&[
+            "hushbox", "message", "export", "x", "--out", "f", "--as", "7900", "--reason", "r"
+        ]));
         assert!(!parse(&["hushbox", "message", "list", "--reveal"]));
-        assert!(parse(&["hushbox", "message", "list", "--reveal", "--as", "1", "--reason", "r", "--pin-file", "p"]));
+        assert!(parse(&[
+            "hushbox",
+            "message",
+            "list",
+            "--reveal",
+            "--as",
+            "1",
+            "--reason",
+            "r",
+            "--pin-file",
+            "p"
+        ]));
     }
 }

@@ -5,7 +5,8 @@ use super::wav::WavFile;
 use super::{Failure, load, pin, table};
 use crate::control::{InTheNameOf, Reply, Request, client};
 
-const COLUMNS: [&str; 7] = ["id", "account", "mailbox", "received", "seconds", "state", "truncated"];
+const COLUMNS: [&str; 7] =
+    ["id", "account", "mailbox", "received", "seconds", "state", "truncated"];
 const CALLER: [&str; 2] = ["caller_number", "caller_name"];
 
 pub(super) fn list(args: &MessageList) -> Result<(), Failure> {
@@ -22,7 +23,8 @@ pub(super) fn list(args: &MessageList) -> Result<(), Failure> {
     if reveal.is_some() {
         columns.extend(CALLER);
     }
-    let rows = client::rows(&config, &Request::MessageList { mailbox: args.mailbox.clone(), reveal })?;
+    let rows =
+        client::rows(&config, &Request::MessageList { mailbox: args.mailbox.clone(), reveal })?;
     table::print(&rows, &columns, args.json);
     Ok(())
 }
@@ -39,13 +41,15 @@ pub(super) fn export(args: &MessageExport) -> Result<(), Failure> {
         reason: args.reason.clone(),
     };
     let mut file = None;
-    let done = client::ask(&config, &Request::MessageExport { id: args.id.clone(), by }, |reply| match reply {
-        Reply::AudioFormat { sample_rate } => {
-            file = Some(WavFile::create(&args.out, sample_rate)?);
-            Ok(())
+    let done = client::ask(&config, &Request::MessageExport { id: args.id.clone(), by }, |reply| {
+        match reply {
+            Reply::AudioFormat { sample_rate } => {
+                file = Some(WavFile::create(&args.out, sample_rate)?);
+                Ok(())
+            }
+            Reply::Audio(text) => file.as_mut().map_or(Ok(()), |file| file.append(&text)),
+            Reply::Row(_) | Reply::End | Reply::Refused(_) => Ok(()),
         }
-        Reply::Audio(text) => file.as_mut().map_or(Ok(()), |file| file.append(&text)),
-        Reply::Row(_) | Reply::End | Reply::Refused(_) => Ok(()),
     });
     match (done, file) {
         (Ok(()), Some(file)) => {

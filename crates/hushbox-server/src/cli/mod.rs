@@ -55,7 +55,9 @@ fn config_file(at: &At) -> Result<PathBuf, Failure> {
         .iter()
         .map(PathBuf::from)
         .find(|file| file.exists())
-        .ok_or_else(|| "no ./hushbox.toml and no ./hushbox-data/hushbox.toml here: give --config FILE".into())
+        .ok_or_else(|| {
+            "no ./hushbox.toml and no ./hushbox-data/hushbox.toml here: give --config FILE".into()
+        })
 }
 
 fn load(at: &At) -> Result<Config, Failure> {
@@ -67,12 +69,14 @@ fn pin(file: Option<&Path>, person: &str) -> Result<Secret, Failure> {
     let text = match file {
         Some(path) => {
             let text = zeroize::Zeroizing::new(
-                std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?,
+                std::fs::read_to_string(path)
+                    .map_err(|error| format!("{}: {error}", path.display()))?,
             );
             text.lines().next().unwrap_or_default().trim().to_owned()
         }
-        None => rpassword::prompt_password(format!("PIN of {person}: "))
-            .map_err(|error| format!("the PIN cannot be asked for here ({error}): use --pin-file"))?,
+        None => rpassword::prompt_password(format!("PIN of {person}: ")).map_err(|error| {
+            format!("the PIN cannot be asked for here ({error}): use --pin-file")
+        })?,
     };
     Ok(Secret::new(text))
 }

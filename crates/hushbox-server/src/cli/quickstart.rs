@@ -20,7 +20,8 @@ fn new(args: &Quickstart) -> Result<(), Failure> {
     let tls = args.sip_tls.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 5061)));
     let wanted = Wanted { tls: Some(tls), lab_udp: args.lab_udp, lab_tcp: args.lab_tcp };
     let sockets = Sockets::bind(&wanted)?;
-    let advertised = if tls.ip().is_unspecified() { Some(sockets::own_address(tls.ip())?) } else { None };
+    let advertised =
+        if tls.ip().is_unspecified() { Some(sockets::own_address(tls.ip())?) } else { None };
     let trial = NewTrial {
         dir: args.dir.clone(),
         sip: sockets.addresses(),
@@ -96,7 +97,10 @@ fn warn_unless_named(certificate: &Path, ip: IpAddr) {
         .ok()
         .and_then(|chain| chain.first().map(|own| crate::identity::names_address(own, ip)));
     if named == Some(false) && !ip.is_unspecified() {
-        note(&format!("warning: {} does not name {ip}; callers that check it will not connect", certificate.display()));
+        note(&format!(
+            "warning: {} does not name {ip}; callers that check it will not connect",
+            certificate.display()
+        ));
     }
 }
 

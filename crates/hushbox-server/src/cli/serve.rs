@@ -23,7 +23,8 @@ pub(super) fn with_sockets(
     logging::start(config.log_format, &config.log_level);
     open_files::forbid_core_dumps();
     open_files::fit(&mut config);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(server::run(config, sockets, announce))?;
     // Nothing that still runs may hold up the end.
     runtime.shutdown_background();

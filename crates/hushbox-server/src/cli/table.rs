@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Prints rows: each is a JSON object, `columns` says which fields stand in the table and in which order.
 #[expect(clippy::print_stdout, reason = "this is what the command was asked for")]
-pub fn print(rows: &[Value], columns: &[&str], json: bool) {
+pub(super) fn print(rows: &[Value], columns: &[&str], json: bool) {
     if json {
         println!("{}", Value::Array(rows.to_vec()));
         return;
@@ -14,13 +14,19 @@ pub fn print(rows: &[Value], columns: &[&str], json: bool) {
 
 /// The table as text. Numbers stand to the right.
 fn aligned(rows: &[Value], columns: &[&str]) -> String {
-    let cells: Vec<Vec<String>> = rows.iter().map(|row| columns.iter().map(|name| cell(row.get(name))).collect()).collect();
+    let cells: Vec<Vec<String>> =
+        rows.iter().map(|row| columns.iter().map(|name| cell(row.get(name))).collect()).collect();
     let widths: Vec<usize> = columns
         .iter()
         .enumerate()
-        .map(|(at, name)| cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).max(name.len()))
+        .map(|(at, name)| {
+            cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0).max(name.len())
+        })
         .collect();
-    let is_number = |at: usize| !rows.is_empty() && rows.iter().all(|row| row.get(columns[at]).is_some_and(Value::is_number));
+    let is_number = |at: usize| {
+        !rows.is_empty()
+            && rows.iter().all(|row| row.get(columns[at]).is_some_and(Value::is_number))
+    };
     let mut text = String::new();
     let mut line = |words: &[String]| {
         let mut out = String::new();
@@ -61,7 +67,10 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_numbers_stand_to_the_right() {
         let rows = [json!({"account": "clinic", "new": 2}), json!({"account": "trial", "new": 11})];
-        assert_eq!(aligned(&rows, &["account", "new"]), "ACCOUNT  NEW\nclinic     2\ntrial     11\n");
+        assert_eq!(
+            aligned(&rows, &["account", "new"]),
+            "ACCOUNT  NEW\nclinic     2\ntrial     11\n"
+        );
     }
 
     #[test]

@@ -16,13 +16,20 @@ impl WavFile {
     /// Makes the file.
     pub(super) fn create(path: &Path, sample_rate: u32) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        let spec = WavSpec { channels: 1, sample_rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
+        let spec = WavSpec {
+            channels: 1,
+            sample_rate,
+            bits_per_sample: 16,
+            sample_format: SampleFormat::Int,
+        };
         WavWriter::new(BufWriter::new(file), spec).map(Self).map_err(as_io)
     }
 
     /// Adds samples: 16-bit little-endian, in Base64.
     pub(super) fn append(&mut self, text: &str) -> io::Result<()> {
-        let bytes = STANDARD.decode(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let bytes = STANDARD
+            .decode(text)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
         for sample in bytes.chunks_exact(2) {
             self.0.write_sample(i16::from_le_bytes([sample[0], sample[1]])).map_err(as_io)?;
         }
@@ -57,7 +64,10 @@ mod tests {
         file.finish().expect("finished");
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         let mut reader = hound::WavReader::open(&path).expect("a WAV file");
-        assert_eq!(reader.samples::<i16>().collect::<Result<Vec<_>, _>>().expect("samples"), [1, -1]);
+        assert_eq!(
+            reader.samples::<i16>().collect::<Result<Vec<_>, _>>().expect("samples"),
+            [1, -1]
+        );
         assert!(WavFile::create(&path, 8_000).is_err());
     }
 }

@@ -40,7 +40,7 @@ impl Operator {
         else {
             return Err(OperatorError::RecordOnly);
         };
-        let audited = self.services.audit.about(row.id).map(|audited| audited.manifest);
+        let audited = self.services.audited_manifest(row.id, row.audit_seq).await;
         let player = export.open(&row, &directory, audited)?;
         self.send_audio(player, replies).await
     }

@@ -1,14 +1,13 @@
 //! `--as`: a person's PIN, compared as at a telephone: counted first, with a decoy for numbers that nobody has.
 
-use hushbox_audit::{Event, EventName, Outcome, Who};
+use hushbox_audit::{Event, EventName, Outcome as Audited, Who};
 use hushbox_policy::{Pin, PinVerifier, Try};
 use tokio::sync::oneshot;
 
 use super::{Operator, OperatorError, numbered};
 use crate::control::InTheNameOf;
 use crate::decisions::PinCompared;
-use crate::locks::Tried;
-use crate::pin_pool::Comparison;
+use crate::log_in::Outcome;
 use crate::random;
 
 /// A person whose PIN was right.
@@ -28,59 +27,28 @@ impl Operator {
             .map_err(|_| OperatorError::WrongLogin)?;
         let fits = Pin::new(by.pin.expose()).is_ok();
         let attempt = Try::operator(person.map(|person| person.id), uid);
-        let (sender, tried) = oneshot::channel();
-        self.services.locks.count(
-            attempt,
-            Box::new(move |tried| {
-                let _gone = sender.send(tried);
-            }),
-        );
-        match tried.await.unwrap_or(Tried::Unavailable) {
-            Tried::Counted => {}
-            Tried::Locked(_) => {
-                self.note(
-                    EventName::AuthLock,
-                    person.map(|person| person.id),
-                    uid,
-                    Outcome::Refused,
-                );
-                return Err(OperatorError::Locked);
-            }
-            Tried::Unavailable => return Err(OperatorError::Busy),
-        }
         let verifier = person
             .map_or_else(|| PinVerifier::decoy(random::bytes()), |person| person.verifier.clone());
-        let (sender, compared) = oneshot::channel();
-        let done = Box::new(move |right| {
-            let _gone = sender.send(right);
+        let (sender, answer) = oneshot::channel();
+        let done = Box::new(move |outcome| {
+            let _gone = sender.send(outcome);
         });
-        if opening.pins.submit(Comparison { pin, verifier, bound: false, done }).is_err() {
-            let (sender, taken_back) = oneshot::channel();
-            self.services.locks.success(
-                attempt,
-                Box::new(move |()| {
-                    let _gone = sender.send(());
-                }),
-            );
-            let _done = taken_back.await;
-            return Err(OperatorError::Busy);
-        }
-        let right = compared.await.unwrap_or(false) && fits;
-        match person.filter(|_| right) {
-            Some(person) => {
-                self.services.locks.success(attempt, Box::new(|()| ()));
-                self.note(EventName::AuthOk, Some(person.id), uid, Outcome::Done);
-                Ok(Proved(PinCompared::equal(person.id, uid)))
+        opening.log_ins.attempt(attempt, pin, verifier, false, done);
+        let id = person.map(|person| person.id);
+        match (answer.await.unwrap_or(Outcome::Unavailable), id) {
+            (Outcome::Right, Some(id)) if fits => {
+                self.note(EventName::AuthOk, Some(id), uid, Audited::Done);
+                Ok(Proved(PinCompared::equal(id, uid)))
             }
-            None => {
-                self.note(
-                    EventName::AuthFail,
-                    person.map(|person| person.id),
-                    uid,
-                    Outcome::Refused,
-                );
+            (Outcome::Right | Outcome::Wrong, _) => {
+                self.note(EventName::AuthFail, id, uid, Audited::Refused);
                 Err(OperatorError::WrongLogin)
             }
+            (Outcome::Locked, _) => {
+                self.note(EventName::AuthLock, id, uid, Audited::Refused);
+                Err(OperatorError::Locked)
+            }
+            (Outcome::Busy | Outcome::Unavailable, _) => Err(OperatorError::Busy),
         }
     }
 
@@ -89,7 +57,7 @@ impl Operator {
         name: EventName,
         person: Option<hushbox_policy::PersonId>,
         uid: u32,
-        outcome: Outcome,
+        outcome: Audited,
     ) {
         let mut event = Event::new(name, person.map_or(Who::Operator { uid }, Who::Person));
         event.uid = Some(uid);

@@ -26,7 +26,10 @@ pub(super) fn text(sip: &Sip, advertised: Option<IpAddr>, ports: RtpPorts) -> St
     text.push_str("\n[paths]\ndata = \"data\"\n# A real installation keeps its keys on another volume than its data.\nkeys = \"keys\"\n");
     let _infallible = writeln!(text, "\n[media]\nrtp_ports = \"{ports}\"");
     if let Some(address) = advertised {
-        let _infallible = writeln!(text, "# Listening is on every address; this one stands in SDP.\nadvertised_address = \"{address}\"");
+        let _infallible = writeln!(
+            text,
+            "# Listening is on every address; this one stands in SDP.\nadvertised_address = \"{address}\""
+        );
     }
     text
 }
@@ -47,8 +50,13 @@ mod tests {
         };
         let ports = RtpPorts { from: 30_000, to: 30_099 };
         let advertised = "192.0.2.9".parse().expect("an address");
-        let config = config::parse(&text(&sip, Some(advertised), ports), Path::new("/d/hushbox.toml")).expect("valid");
-        assert_eq!((config.tls, config.lab_udp, config.lab_tcp), (sip.tls, sip.lab_udp, sip.lab_tcp));
+        let config =
+            config::parse(&text(&sip, Some(advertised), ports), Path::new("/d/hushbox.toml"))
+                .expect("valid");
+        assert_eq!(
+            (config.tls, config.lab_udp, config.lab_tcp),
+            (sip.tls, sip.lab_udp, sip.lab_tcp)
+        );
         assert_eq!(config.rtp_ports, ports);
         assert_eq!(config.advertised_address, Some(advertised));
         assert_eq!(config.key, Path::new("/d/tls/server.key"));

@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hushbox_policy::{
-    AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, Number, Pepper, PersonId, PinVerifier, Role, TrunkId,
-    pin_rules,
+    AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, Number, Pepper, PersonId,
+    PinVerifier, Role, TrunkId, pin_rules,
 };
 use hushbox_sip::auth::{Algorithm, ha1};
 use hushbox_store::hpke;
 use hushbox_store::keys::{AccountKey, DigestAlgorithm, RootKey, ServiceKey};
 use hushbox_store::model::{
-    Account, BaaRecord, CertificateBinding, Device, Entity, Grant, Mailbox, MailboxPurpose, Node, Person, Trunk,
+    Account, BaaRecord, CertificateBinding, Device, Entity, Grant, Mailbox, MailboxPurpose, Node,
+    Person, Trunk,
 };
 use jiff::Timestamp;
 
@@ -42,7 +43,13 @@ pub(super) fn make(
     now: Timestamp,
     certificates: &Certificates<'_>,
 ) -> Result<Made, TrialError> {
-    let mut maker = Maker { secrets, now, certificates, time_zone: time_zone(), entities: vec![Entity::Node(node)] };
+    let mut maker = Maker {
+        secrets,
+        now,
+        certificates,
+        time_zone: time_zone(),
+        entities: vec![Entity::Node(node)],
+    };
     let mut accounts = Vec::new();
     let mut ids = Vec::new();
     let mut doctor = None;
@@ -52,12 +59,14 @@ pub(super) fn make(
         let supervisor = maker.person(&account, plan.supervisor, [Role::Supervisor].into())?;
         let mut mailboxes = Vec::new();
         for (mailbox, person) in plan.mailboxes {
-            let (mailbox, person) = maker.mailbox(&account, mailbox, person, MailboxPurpose::Normal)?;
+            let (mailbox, person) =
+                maker.mailbox(&account, mailbox, person, MailboxPurpose::Normal)?;
             maker.grant(mailbox.0, supervisor.id, GrantKind::Supervisor);
             mailboxes.push(trial::Mailbox { number: mailbox.1, persons: vec![person] });
         }
         if plan.name == DOCTOR.0 {
-            let (mailbox, person) = maker.mailbox(&account, DOCTOR.1, DOCTOR.2, MailboxPurpose::Doctor)?;
+            let (mailbox, person) =
+                maker.mailbox(&account, DOCTOR.1, DOCTOR.2, MailboxPurpose::Doctor)?;
             let (account, domain) = (plan.name.to_owned(), plan.domain.to_owned());
             doctor = Some(trial::Doctor { account, domain, mailbox: mailbox.1, person });
         }
@@ -75,7 +84,8 @@ pub(super) fn make(
         });
     }
     maker.trunk(ids);
-    let doctor = doctor.ok_or_else(|| TrialError::Data("the plan has no account for doctor".into()))?;
+    let doctor =
+        doctor.ok_or_else(|| TrialError::Data("the plan has no account for doctor".into()))?;
     Ok(Made { entities: maker.entities, accounts, doctor })
 }
 
@@ -111,7 +121,8 @@ impl Maker<'_> {
     fn account(&mut self, plan: &plan::Account) -> Result<MadeAccount, TrialError> {
         let id = new_id!(AccountId, self.now);
         let key = AccountKey::from_bytes(&zeroize::Zeroizing::new(random::bytes()));
-        let wrapped_key = self.secrets.root.wrap_account_key(id, &key, random::bytes()).map_err(data)?;
+        let wrapped_key =
+            self.secrets.root.wrap_account_key(id, &key, random::bytes()).map_err(data)?;
         let baa = BaaRecord { text: "self-hosted, trial".to_owned(), recorded_at: self.now };
         self.entities.push(Entity::Account(Account {
             id,
@@ -135,8 +146,10 @@ impl Maker<'_> {
         const EPOCH: u32 = 1;
         let id = new_id!(MailboxId, self.now);
         let (public_key, private_key) = hpke::generate_mailbox_keys().map_err(data)?;
-        let wrapped_private_key =
-            account.key.wrap_mailbox_key(account.id, id, EPOCH, &private_key, random::bytes()).map_err(data)?;
+        let wrapped_private_key = account
+            .key
+            .wrap_mailbox_key(account.id, id, EPOCH, &private_key, random::bytes())
+            .map_err(data)?;
         self.entities.push(Entity::Mailbox(Mailbox {
             id,
             account: account.id,
@@ -150,17 +163,30 @@ impl Maker<'_> {
         let made = self.person(account, person, [Role::User].into())?;
         self.grant(id, made.id, GrantKind::Owner);
         let device = self.device(account, person, made.id)?;
-        let person = trial::Person { number: person.to_owned(), pin: made.pin, device: Some(device) };
+        let person =
+            trial::Person { number: person.to_owned(), pin: made.pin, device: Some(device) };
         Ok(((id, mailbox.to_owned()), person))
     }
 
-    fn person(&mut self, account: &MadeAccount, person: &str, roles: BTreeSet<Role>) -> Result<MadePerson, TrialError> {
+    fn person(
+        &mut self,
+        account: &MadeAccount,
+        person: &str,
+        roles: BTreeSet<Role>,
+    ) -> Result<MadePerson, TrialError> {
         let id = new_id!(PersonId, self.now);
         let number = number(person)?;
         let pin = pin_rules::generate(random::bytes(), std::slice::from_ref(&number));
         let verifier = PinVerifier::make(&pin, self.secrets.pepper, random::bytes());
         let pin = pin.expose().to_owned();
-        self.entities.push(Entity::Person(Person { id, account: account.id, number, verifier, roles, disabled: false }));
+        self.entities.push(Entity::Person(Person {
+            id,
+            account: account.id,
+            number,
+            verifier,
+            roles,
+            disabled: false,
+        }));
         Ok(MadePerson { id, pin })
     }
 
@@ -177,7 +203,12 @@ impl Maker<'_> {
         }));
     }
 
-    fn device(&mut self, account: &MadeAccount, person: &str, owner: PersonId) -> Result<trial::Device, TrialError> {
+    fn device(
+        &mut self,
+        account: &MadeAccount,
+        person: &str,
+        owner: PersonId,
+    ) -> Result<trial::Device, TrialError> {
         let id = new_id!(DeviceId, self.now);
         let username = plan::device_of(person);
         let password = random::password();
@@ -217,7 +248,10 @@ impl Maker<'_> {
     }
 
     fn named(&self, name: String) -> CertificateBinding {
-        CertificateBinding::AuthorityAndName { authority: Some(sha256(self.certificates.authority_der())), name }
+        CertificateBinding::AuthorityAndName {
+            authority: Some(sha256(self.certificates.authority_der())),
+            name,
+        }
     }
 }
 

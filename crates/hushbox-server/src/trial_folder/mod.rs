@@ -3,6 +3,7 @@
 //! It is made beside its place under another name and appears by a rename, so a folder that is there is complete.
 
 mod config_text;
+mod data;
 mod directory;
 pub mod plan;
 
@@ -76,17 +77,25 @@ impl NewTrial {
         }
         let authority = Authority::new(self.now)?;
         let mut addresses: Vec<IpAddr> = self.advertised.into_iter().collect();
-        addresses.extend([self.sip.tls, self.sip.lab_udp, self.sip.lab_tcp].iter().flatten().map(|address| address.ip()));
+        addresses.extend(
+            [self.sip.tls, self.sip.lab_udp, self.sip.lab_tcp]
+                .iter()
+                .flatten()
+                .map(|address| address.ip()),
+        );
         write_pair(at, "ca", authority.pair())?;
         write_pair(at, "server", &authority.server(&addresses)?)?;
         let trunk = authority.client(plan::TRUNK_NAME, &addresses)?;
         write_pair(at, "trunk", &trunk)?;
         let certificates = Certificates { at, dir, authority: &authority, addresses: &addresses };
-        let (accounts, doctor) = directory::make(at, self.now, &certificates)?;
+        let directory::Made { accounts, doctor, .. } = data::make(at, self.now, &certificates)?;
         let trial = Trial {
             sip: self.sip,
             ca: dir.join("tls/ca.crt"),
-            trunk: trial::Credentials { cert: dir.join("tls/trunk.crt"), key: dir.join("tls/trunk.key") },
+            trunk: trial::Credentials {
+                cert: dir.join("tls/trunk.crt"),
+                key: dir.join("tls/trunk.key"),
+            },
             retrieval: plan::RETRIEVAL.to_owned(),
             accounts,
             doctor,

@@ -18,10 +18,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// What we serve, for Allow (RFC 3261 §20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK";
-/// Extensions that we have (RFC 3261 §20.37). With 100rel nothing is sent reliably, since nothing
-/// provisional is sent after 100 (RFC 3262 §3); but who requires it must not be refused.
-pub(super) const SUPPORTED: [&str; 2] = ["timer", "100rel"];
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
+/// Extensions that we have (RFC 3261 §20.37).
+pub(super) const SUPPORTED: [&str; 0] = [];
 
 /// What is needed to answer a request after its message is gone.
 pub(super) struct Answerable {

@@ -11,7 +11,7 @@ use std::time::Instant;
 pub(super) enum Timer {
     InviteServer(Key),
     NonInviteServer(Key),
-    Client(Key),
+    NonInviteClient(Key),
     Session(Session),
     Connection(ConnectionId),
 }

@@ -55,7 +55,6 @@ names! {
     Supported "Supported" "k";
     Authorization "Authorization";
     Accept "Accept";
-    Allow "Allow";
     Timestamp "Timestamp";
     RSeq "RSeq";
     RAck "RAck";

@@ -6,6 +6,5 @@ mod change;
 mod delivery;
 mod directory;
 mod golden;
-mod recovery;
 mod support;
 mod tamper;

@@ -1,0 +1,174 @@
+//! Delivering saved messages: from the spool to the objects, the audit log and the index, retried until done.
+//!
+//! Whatever fails, the spool keeps the message; a message appears in its mailbox once its record is written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hushbox_audit::AuditError;
+use hushbox_backend::BackendError;
+use hushbox_backend::spool::MessageReader;
+use hushbox_policy::MessageId;
+use hushbox_store::{
+    Audited, Delivery, IndexError, IndexReply, IndexRequest, KeyError, ObjectsError, ObjectsReply,
+    ObjectsRequest, Recovery, SpooledMessage, Step, StepDone,
+};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::media_shard::ToShard;
+use crate::services::Services;
+
+/// Messages that are delivered at once: each is held in memory meanwhile.
+const AT_ONCE: usize = 4;
+/// The first wait after a failure; it doubles.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait.
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
+
+/// A message to deliver.
+#[derive(Debug)]
+pub struct Job {
+    /// Which.
+    pub message: MessageId,
+    /// Reads it back from the spool.
+    pub reader: MessageReader,
+    /// The shard whose spool it is in.
+    pub shard: mpsc::Sender<ToShard>,
+    /// What the audit log has about it: something only for one that an earlier run had begun to deliver.
+    pub audited: Option<Audited>,
+}
+
+/// The way to the delivery task. What waits is bounded by the spool's size: a job holds places, no audio.
+#[derive(Clone, Debug)]
+pub struct Deliveries(mpsc::UnboundedSender<Job>);
+
+/// How many messages are on their way.
+pub type Pending = watch::Receiver<usize>;
+
+#[derive(Debug, thiserror::Error)]
+enum DeliveryError {
+    #[error("{0}")]
+    Spool(#[from] BackendError),
+    #[error("{0}")]
+    Objects(#[from] ObjectsError),
+    #[error("{0}")]
+    Audit(#[from] AuditError),
+    #[error("{0}")]
+    Index(#[from] IndexError),
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    #[error("a store answered something else than it was asked")]
+    Confused,
+}
+
+impl Deliveries {
+    /// A queue, and its other end for [`run`].
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Job>) {
+        let (sender, jobs) = mpsc::unbounded_channel();
+        (Self(sender), jobs)
+    }
+
+    /// Queues a message.
+    pub fn submit(&self, job: Job) {
+        // The task ends with the process; what is not delivered then is delivered after the next start.
+        let _stopping = self.0.send(job);
+    }
+}
+
+/// Delivers until the process ends.
+pub async fn run(
+    mut jobs: mpsc::UnboundedReceiver<Job>,
+    services: Arc<Services>,
+    pending: watch::Sender<usize>,
+) {
+    let slots = Arc::new(Semaphore::new(AT_ONCE));
+    let pending = Arc::new(pending);
+    while let Some(job) = jobs.recv().await {
+        pending.send_modify(|count| *count += 1);
+        let (slots, services, pending) =
+            (Arc::clone(&slots), Arc::clone(&services), Arc::clone(&pending));
+        tokio::spawn(async move {
+            deliver(job, &services, &slots).await;
+            pending.send_modify(|count| *count -= 1);
+        });
+    }
+}
+
+/// One message, to its end.
+async fn deliver(mut job: Job, services: &Services, slots: &Semaphore) {
+    let mut wait = RETRY_FIRST;
+    loop {
+        // Not held while waiting: one message that cannot be delivered stops no other.
+        let slot = slots.acquire().await;
+        let done = attempt(&mut job, services).await;
+        drop(slot);
+        match done {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::warn!(message = %job.message, %error, retry_secs = wait.as_secs(), "a message waits in the spool");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY_LONGEST);
+            }
+        }
+    }
+}
+
+/// Every step from the first: each may be done twice, but for the audit record.
+async fn attempt(job: &mut Job, services: &Services) -> Result<(), DeliveryError> {
+    let Some(spooled) = read(job)? else {
+        free(job).await;
+        return Ok(());
+    };
+    let mut delivery = Delivery::new(spooled, services.node, &services.node_key, job.audited)?;
+    loop {
+        let done = match delivery.poll_step() {
+            Step::PutObject { key, bytes } => {
+                match services.objects.run(ObjectsRequest::Put { key, bytes }).await? {
+                    ObjectsReply::Put => StepDone::ObjectPut,
+                    _ => return Err(DeliveryError::Confused),
+                }
+            }
+            Step::Audit(event) => {
+                let seq = services.audit.delivered(*event).await?;
+                // If a later step fails, the next attempt must not write a second record.
+                job.audited.get_or_insert(Audited { seq, manifest: delivery.manifest().hash() });
+                StepDone::Audited { seq }
+            }
+            Step::InsertRow(row) => {
+                let inserted = |reply| matches!(reply, IndexReply::Inserted).then_some(());
+                services.index(IndexRequest::InsertMessage(row), inserted).await?;
+                StepDone::RowInserted
+            }
+            Step::FreeSpool(_) => {
+                free(job).await;
+                StepDone::SpoolFreed
+            }
+            Step::Quarantined { message, .. } => {
+                tracing::error!(%message, "the audit log knows this message as another one: it stays in the spool; look at it");
+                return Ok(());
+            }
+            Step::Done => {
+                tracing::info!(message = %job.message, "message delivered");
+                return Ok(());
+            }
+        };
+        delivery.handle(done);
+    }
+}
+
+/// The message as the spool has it; nothing where it holds no audio.
+fn read(job: &Job) -> Result<Option<SpooledMessage>, DeliveryError> {
+    let mut recovery = Recovery::new();
+    for record in tokio::task::block_in_place(|| job.reader.read())? {
+        recovery.record(&record);
+    }
+    let recovered = recovery.finish();
+    if !recovered.orphaned.is_empty() {
+        tracing::error!(message = %job.message, "the first record of a message is gone: nobody can open it");
+    }
+    Ok(recovered.messages.into_iter().next())
+}
+
+async fn free(job: &Job) {
+    let _stopping = job.shard.send(ToShard::Delivered(job.message)).await;
+}

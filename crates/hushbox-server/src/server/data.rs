@@ -1,0 +1,229 @@
+//! The data folder, opened: lock, keys, log, index, objects, counters, spools, directory.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use hushbox_audit::{Event, EventName, Who};
+use hushbox_backend::SqliteIndex;
+use hushbox_backend::audit_file::{AuditFile, AuditOptions, AuditReader};
+use hushbox_backend::folder_lock::FolderLock;
+use hushbox_backend::key_files::{KeyFiles, RootKeyState};
+use hushbox_backend::lockout_file::LockoutFile;
+use hushbox_backend::objects::FolderObjects;
+use hushbox_backend::spool::{Recovered, Spool, SpoolOptions, shards_on_disk};
+use hushbox_backend::volume::folder::Folder;
+use hushbox_policy::{MessageId, NodeId};
+use hushbox_store::keys::{KeyId, ServiceKey};
+use hushbox_store::signing::NodeKey;
+use hushbox_store::{Audited, Directory, Index, IndexReply, IndexRequest};
+
+use super::{ServerError, doing};
+use crate::audit_task::Audit;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::housekeeping::HIGHEST_UTC;
+use crate::locks::Locks;
+use crate::log_in::LogIns;
+use crate::pin_pool::PinPool;
+use crate::services::{Opening, Parts, Services};
+
+/// Where the root key's id is kept in the index.
+pub(crate) const ROOT_KEY_ID: &str = "root-key-id";
+
+/// Everything that was opened.
+pub(super) struct Data {
+    pub(super) services: Arc<Services>,
+    pub(super) spools: BTreeMap<u16, (Spool, Recovered)>,
+    pub(super) audited: Arc<BTreeMap<MessageId, Audited>>,
+    pub(super) service_key: ServiceKey,
+    /// Held as long as the server runs.
+    pub(super) lock: FolderLock,
+}
+
+impl Data {
+    pub(super) async fn open(config: &Config) -> Result<Self, ServerError> {
+        if !config.data.is_dir() {
+            let what = format!(
+                "{} is not there: `hushbox quickstart` makes a trial installation",
+                config.data.display()
+            );
+            return Err(ServerError::Incomplete(what));
+        }
+        let lock = FolderLock::take(&config.data)?;
+        let keys = KeyFiles::at(&config.keys, &config.data);
+        let index = SqliteIndex::open(&config.data).await?;
+        let index: Arc<dyn Index> = Arc::new(index);
+        let clock = Arc::new(Clock::start(highest_utc(index.as_ref()).await?));
+        let directory = Arc::new(directory(index.as_ref(), &keys).await?);
+        let node_key = keys.node_key()?;
+        let node = this_node(&directory, &node_key)?;
+
+        let volume = Arc::new(Folder::open_or_create(&config.audit)?);
+        let (audit_file, opened) = AuditFile::open(volume, node, AuditOptions::default())?;
+        let audit_reader = audit_file.reader();
+        let audit = Audit::start(node, opened.resume, Box::new(audit_file), Arc::clone(&clock))
+            .map_err(doing("a thread"))?;
+        note_start(&audit, &directory, opened.torn_bytes);
+
+        let folder = Folder::open_or_create(&config.data)?;
+        let (lockout, counters) = LockoutFile::open(&folder)?;
+        let locks =
+            Locks::start(lockout, counters, Arc::clone(&clock)).map_err(doing("a thread"))?;
+        let opening = opening(&keys, index.as_ref(), locks, &audit).await?;
+        let objects = Arc::new(FolderObjects::open(&config.data)?);
+        let spools = spools(&config.data, config.shards)?;
+        let audited = Arc::new(audited(&audit_reader, &spools)?);
+        let parts = Parts {
+            clock,
+            audit,
+            audit_reader,
+            index,
+            objects,
+            opening,
+            node,
+            node_key,
+            directory,
+        };
+        let services = Arc::new(Services::new(parts));
+        Ok(Self { services, spools, audited, service_key: keys.service_key()?, lock })
+    }
+}
+
+/// The highest UTC that was kept.
+async fn highest_utc(index: &dyn Index) -> Result<Option<jiff::Timestamp>, ServerError> {
+    let kept = meta(index, HIGHEST_UTC).await?;
+    Ok(kept.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| text.parse().ok()))
+}
+
+async fn meta(index: &dyn Index, key: &str) -> Result<Option<Vec<u8>>, ServerError> {
+    match index.run(IndexRequest::MetaGet(key.to_owned())).await? {
+        IndexReply::Meta(value) => Ok(value),
+        _ => Ok(None),
+    }
+}
+
+/// The directory, every row checked.
+async fn directory(index: &dyn Index, keys: &KeyFiles) -> Result<Directory, ServerError> {
+    let public = keys.directory_public_key()?;
+    let IndexReply::Directory(rows) = index.run(IndexRequest::DirectoryLoad).await? else {
+        return Err(ServerError::Incomplete("the index has no directory".to_owned()));
+    };
+    Directory::build(&rows, &public).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        ServerError::Directory(lines.join("\n"))
+    })
+}
+
+/// This node's row: the one with the key that signs here.
+fn this_node(directory: &Directory, key: &NodeKey) -> Result<NodeId, ServerError> {
+    let public = key.public();
+    let node = directory.nodes().find(|node| node.public_key == public);
+    node.map(|node| node.id).ok_or_else(|| {
+        ServerError::Incomplete(
+            "keys/node.key belongs to no node of the directory: put the right one back".to_owned(),
+        )
+    })
+}
+
+fn note_start(audit: &Audit, directory: &Directory, torn_bytes: u64) {
+    let mut start = Event::new(EventName::ServiceStart, Who::System);
+    start.detail = start.detail.with("version", env!("CARGO_PKG_VERSION"));
+    if let Some(hash) = directory.hash() {
+        start.detail = start.detail.with("directory", hash);
+    }
+    audit.note(start);
+    if torn_bytes > 0 {
+        let mut recovered = Event::new(EventName::ServiceRecovered, Who::System);
+        recovered.detail = recovered.detail.with("torn_bytes", torn_bytes);
+        audit.note(recovered);
+        tracing::warn!(
+            torn_bytes,
+            "the last audit record was torn by a crash and was cut off; it had confirmed nothing"
+        );
+    }
+}
+
+/// What opens messages, if the root key and the pepper are there and the right ones.
+async fn opening(
+    keys: &KeyFiles,
+    index: &dyn Index,
+    locks: Locks,
+    audit: &Audit,
+) -> Result<Option<Opening>, ServerError> {
+    let expected = meta(index, ROOT_KEY_ID).await?.and_then(|bytes| KeyId::from_slice(&bytes));
+    let state = keys.root_key_state(expected);
+    let pepper = keys.pepper()?;
+    let why = match (&state, pepper) {
+        (RootKeyState::Usable(_), Some(pepper)) => {
+            let pins = PinPool::start(pepper).map_err(doing("a thread"))?;
+            let provider = Arc::new(keys.clone());
+            return Ok(Some(Opening { keys: provider, log_ins: LogIns::new(locks, pins) }));
+        }
+        (RootKeyState::Usable(_), None) => {
+            "the pepper is missing: PINs can't be compared".to_owned()
+        }
+        (state, _) => state.to_string(),
+    };
+    tracing::warn!(%why, "this server only records");
+    let mut event = Event::new(EventName::KeyUnwrapDenied, Who::System);
+    event.outcome = hushbox_audit::Outcome::Failed;
+    audit.note(event);
+    Ok(None)
+}
+
+/// A spool for each shard, and those that an earlier run with more shards left.
+fn spools(data: &Path, shards: usize) -> Result<BTreeMap<u16, (Spool, Recovered)>, ServerError> {
+    let mut spools = BTreeMap::new();
+    let numbers =
+        (0..shards).filter_map(|number| u16::try_from(number).ok()).chain(shards_on_disk(data));
+    for number in numbers {
+        if let Entry::Vacant(vacant) = spools.entry(number) {
+            let opened = Spool::open(data, number, SpoolOptions::default())?;
+            let recovered = &opened.1;
+            if !recovered.messages.is_empty() {
+                let unfinished =
+                    recovered.messages.iter().filter(|message| !message.finished).count();
+                tracing::info!(
+                    shard = number,
+                    messages = recovered.messages.len(),
+                    unfinished,
+                    "messages found in the spool"
+                );
+            }
+            if !recovered.headless.is_empty() || recovered.holes > 0 {
+                let (headless, holes) = (recovered.headless.len(), recovered.holes);
+                tracing::error!(shard = number, headless, holes, "the spool was damaged");
+            }
+            vacant.insert(opened);
+        }
+    }
+    Ok(spools)
+}
+
+/// What the log has about the messages in the spools: one that is there was being delivered when the last run ended.
+fn audited(
+    reader: &AuditReader,
+    spools: &BTreeMap<u16, (Spool, Recovered)>,
+) -> Result<BTreeMap<MessageId, Audited>, ServerError> {
+    let wanted: std::collections::BTreeSet<MessageId> = spools
+        .values()
+        .flat_map(|(_, recovered)| &recovered.messages)
+        .map(|message| message.message)
+        .collect();
+    let mut found = BTreeMap::new();
+    if wanted.is_empty() {
+        return Ok(found);
+    }
+    reader.each(&mut |record| {
+        if let Some((message, audited)) = Audited::in_record(&record)
+            && wanted.contains(&message)
+        {
+            found.insert(message, audited);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,242 @@
+//! The server as a whole: everything opened, everything started, `ready`, and the end.
+
+mod data;
+mod end;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use hushbox_backend::BackendError;
+use hushbox_call::call::Recording;
+use hushbox_call::signalling::{Config as SignallingConfig, Signalling};
+use hushbox_sip::{HostPort, Limits, Listener, Transport};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::client_certificates::{AuthorityError, ClientCertificates};
+use crate::config::Config;
+use crate::control;
+use crate::delivery::{self, Deliveries};
+use crate::listener::{Connections, Numbering, tcp, tls as tls_listener, udp};
+use crate::media_shard::{self, Shard};
+use crate::operator::{Operator, Status};
+use crate::prompts::{self, PromptError};
+use crate::records::CertificateRecords;
+use crate::rtp_ports::PortPairs;
+use crate::signalling::{Load, SignallingTask};
+use crate::sockets::Sockets;
+use crate::tls::{self, TlsError};
+use crate::trial::Sip;
+use crate::{housekeeping, limits, random};
+use data::Data;
+pub(crate) use data::ROOT_KEY_ID;
+
+/// Takes the bound addresses, before `ready` is said.
+pub type Announce = Box<dyn FnOnce(Sip) -> std::io::Result<()>>;
+
+/// Why a server did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Files, keys, spool, log, index.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Authorities.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Prompts.
+    #[error(transparent)]
+    Prompts(#[from] PromptError),
+    /// The index.
+    #[error("{0}")]
+    Index(#[from] hushbox_store::IndexError),
+    /// A socket, a thread, a signal.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The directory is not as it was signed.
+    #[error("the directory was changed outside of Hushbox; restore it from a backup:\n{0}")]
+    Directory(String),
+    /// Something in the data folder is missing.
+    #[error("{0}")]
+    Incomplete(String),
+}
+
+fn doing(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ServerError {
+    move |source| ServerError::Io { what: what.into(), source }
+}
+
+/// Serves until it is asked to stop.
+pub async fn run(
+    config: Config,
+    sockets: Sockets,
+    announce: Option<Announce>,
+) -> Result<(), ServerError> {
+    let mut ending = end::Signals::new().map_err(doing("signals"))?;
+    let addresses = sockets.addresses();
+    let prompts = Arc::new(prompts::load(config.prompts.as_deref())?);
+    let data = Data::open(&config).await?;
+    let services = Arc::clone(&data.services);
+    let record_only = services.opening.is_none();
+
+    let (arrivals, arrived) = mpsc::channel(limits::ARRIVALS_QUEUE);
+    let (says, said) = mpsc::unbounded_channel();
+    let (deliveries, jobs) = Deliveries::new();
+    let (pending, delivering) = watch::channel(0);
+    tokio::spawn(delivery::run(jobs, Arc::clone(&services), pending));
+
+    let advertised = config.advertised_address.unwrap_or(config.rtp_address);
+    let shared = media_shard::Shared {
+        services: Arc::clone(&services),
+        prompts,
+        ports: PortPairs::new(config.rtp_address, config.rtp_ports),
+        advertised,
+        recording: Recording { max: config.recording_max, silence: config.recording_silence },
+        signalling: says.clone(),
+        deliveries,
+        runtime: Handle::current(),
+        live: Arc::new(AtomicUsize::new(0)),
+        audited: data.audited,
+    };
+    let mut shards = Vec::new();
+    for (number, (spool, recovered)) in data.spools {
+        let shard = Shard::start(number, spool, recovered, shared.clone())
+            .map_err(doing("a media thread"))?;
+        // A spool that was left by more shards than there are now is emptied, and takes no calls.
+        if usize::from(number) < config.shards {
+            shards.push(shard);
+        }
+    }
+
+    let udp = match sockets.lab_udp {
+        Some((socket, local)) => {
+            let socket = tokio::net::UdpSocket::from_std(socket).map_err(doing("lab_udp"))?;
+            let socket = Arc::new(socket);
+            tokio::spawn(udp::serve(Arc::clone(&socket), local, arrivals.clone()));
+            Some(socket)
+        }
+        None => None,
+    };
+    let signalling = Signalling::new(
+        SignallingConfig {
+            sip: hushbox_sip::Config {
+                product: format!("Hushbox/{}", env!("CARGO_PKG_VERSION")),
+                listeners: listeners(&config, &addresses),
+                limits: Limits { connections_max: config.connections_max, ..Limits::default() },
+            },
+            realm: config.realm.clone(),
+            service_key: data.service_key,
+            calls_max: config.calls_max,
+            record_only,
+        },
+        services.directory(),
+        random::bytes(),
+    );
+    let (load, loaded) = watch::channel(Load::default());
+    let task = SignallingTask {
+        signalling,
+        clock: Arc::clone(&services.clock),
+        udp,
+        shards: shards.clone(),
+        load,
+    };
+    tokio::spawn(task.run(arrived, said));
+
+    let connections = Connections::new(config.connections_max, config.connections_per_source_max);
+    let numbering = Numbering::default();
+    if let Some((listener, local)) = sockets.lab_tcp {
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("lab_tcp"))?;
+        tokio::spawn(tcp::serve(
+            listener,
+            local,
+            connections.clone(),
+            numbering.clone(),
+            arrivals.clone(),
+        ));
+    }
+    if let Some((listener, local)) = sockets.tls {
+        let records = Arc::new(CertificateRecords(services.directory()));
+        let clients = Arc::new(ClientCertificates::new(
+            &tls::authorities(&config)?,
+            records,
+            tls::provider(),
+        )?);
+        let acceptor = TlsAcceptor::from(tls::server_config(&config, Arc::clone(&clients))?);
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("tls"))?;
+        let shared = tls_listener::Shared { acceptor, clients, connections, numbering, arrivals };
+        tokio::spawn(tls_listener::serve(listener, local, shared));
+    }
+
+    let socket = control::socket::bind(config.socket_folder(), Config::SOCKET)
+        .map_err(doing("the control socket"))?;
+    let operator = Operator::new(Arc::clone(&services), Status { sip: addresses, record_only });
+    tokio::spawn(control::server::serve(socket, operator));
+    tokio::spawn(housekeeping::run(Arc::clone(&services)));
+
+    if let Some(announce) = announce {
+        announce(addresses).map_err(doing("trial.json"))?;
+    }
+    ready(&addresses, record_only).map_err(doing("standard output"))?;
+    tracing::info!(shards = shards.len(), calls_max = config.calls_max, record_only, "serving");
+    end::Ending { says, shards, loaded, delivering, drain: config.drain, services }
+        .run(&mut ending)
+        .await;
+    drop(data.lock);
+    Ok(())
+}
+
+/// The line that scripts wait for.
+fn ready(addresses: &Sip, record_only: bool) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut line = "ready".to_owned();
+    for (name, address) in
+        [("tls", addresses.tls), ("lab_udp", addresses.lab_udp), ("lab_tcp", addresses.lab_tcp)]
+    {
+        if let Some(address) = address {
+            line.push_str(&format!(" {name}={address}"));
+        }
+    }
+    if record_only {
+        line.push_str(" record-only");
+    }
+    line.push('\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes())?;
+    out.flush()
+}
+
+/// The listeners, as the endpoint names them in Via and Contact.
+fn listeners(config: &Config, addresses: &Sip) -> Vec<Listener> {
+    let bound = [
+        (Transport::Tls, addresses.tls),
+        (Transport::Udp, addresses.lab_udp),
+        (Transport::Tcp, addresses.lab_tcp),
+    ];
+    bound
+        .into_iter()
+        .filter_map(|(transport, local)| {
+            let local = local?;
+            Some(Listener { transport, local, advertised: advertised(config, local) })
+        })
+        .collect()
+}
+
+fn advertised(config: &Config, local: SocketAddr) -> HostPort {
+    let named =
+        config.advertised_host.as_deref().and_then(|host| HostPort::new(host, Some(local.port())));
+    named.unwrap_or_else(|| {
+        let ip: IpAddr = match config.advertised_address {
+            Some(address) if local.ip().is_unspecified() => address,
+            _ => local.ip(),
+        };
+        SocketAddr::new(ip, local.port()).into()
+    })
+}

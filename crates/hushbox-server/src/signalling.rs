@@ -1,0 +1,225 @@
+//! The signalling task: bytes from listeners into [`Signalling`], what it says out to connections and shards.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hushbox_call::setup::ToSignalling;
+use hushbox_call::signalling::{Input, Output, Peer, Signalling};
+use hushbox_policy::CallId;
+use hushbox_sip::{ConnectionId, Flow, Rejection};
+use hushbox_store::{CertificateOwner, Directory};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::client_certificates::Match;
+use crate::clock::Clock;
+use crate::listener::Arrival;
+use crate::media_shard::{Shard, ToShard};
+
+/// What calls and tasks say to signalling.
+#[derive(Debug)]
+pub enum ToSignallingTask {
+    /// A call says something.
+    Call {
+        /// Which call.
+        call: CallId,
+        /// What.
+        says: ToSignalling,
+    },
+    /// Whether the data disk has too little room.
+    DiskFull(bool),
+    /// The directory has changed.
+    Directory(Arc<Directory>),
+    /// No new calls from now on.
+    Drain,
+}
+
+/// What the task is made of.
+pub struct SignallingTask {
+    /// The core.
+    pub signalling: Signalling,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// The lab listener's socket.
+    pub udp: Option<Arc<UdpSocket>>,
+    /// The media shards.
+    pub shards: Vec<Shard>,
+    /// How many calls there are, and whether anything is left to say about ended ones.
+    pub load: watch::Sender<Load>,
+}
+
+/// What the end of the server waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Calls.
+    pub calls: usize,
+    /// Neither calls nor sessions are left.
+    pub quiet: bool,
+}
+
+struct Running {
+    task: SignallingTask,
+    writers: BTreeMap<ConnectionId, mpsc::Sender<Bytes>>,
+    /// Where each call lives.
+    calls: BTreeMap<CallId, usize>,
+}
+
+impl SignallingTask {
+    /// Runs until both queues are closed.
+    pub async fn run(
+        self,
+        mut arrivals: mpsc::Receiver<Arrival<CertificateOwner>>,
+        mut says: mpsc::UnboundedReceiver<ToSignallingTask>,
+    ) {
+        let mut running = Running { task: self, writers: BTreeMap::new(), calls: BTreeMap::new() };
+        let sleep = sleep_until(Instant::now());
+        tokio::pin!(sleep);
+        loop {
+            let deadline = running.drain().await;
+            if let Some(deadline) = deadline {
+                sleep.as_mut().reset(deadline.into());
+            }
+            tokio::select! {
+                arrival = arrivals.recv() => match arrival {
+                    Some(arrival) => running.arrived(arrival),
+                    None => return,
+                },
+                said = says.recv() => match said {
+                    Some(said) => running.said(said).await,
+                    None => return,
+                },
+                () = sleep.as_mut(), if deadline.is_some() => running.input(Input::Timeout),
+            }
+        }
+    }
+}
+
+impl Running {
+    fn input(&mut self, input: Input<'_>) {
+        self.task.signalling.handle_input(self.task.clock.now(), input);
+    }
+
+    fn arrived(&mut self, arrival: Arrival<CertificateOwner>) {
+        match arrival {
+            Arrival::Datagram { flow, bytes } => {
+                self.input(Input::Datagram { flow, bytes: &bytes })
+            }
+            Arrival::Opened { flow, peer, writer } => {
+                if let Some(connection) = flow.connection {
+                    self.writers.insert(connection, writer);
+                }
+                self.input(Input::Connected { flow, peer: whose(peer) });
+            }
+            Arrival::Data { flow, bytes } => self.input(Input::StreamData { flow, bytes: &bytes }),
+            Arrival::Closed { flow } => {
+                if let Some(connection) = flow.connection {
+                    self.writers.remove(&connection);
+                }
+                self.input(Input::StreamClosed { flow });
+            }
+        }
+    }
+
+    async fn said(&mut self, said: ToSignallingTask) {
+        match said {
+            ToSignallingTask::Call { call, says } => {
+                if says == ToSignalling::Over {
+                    self.calls.remove(&call);
+                }
+                self.input(Input::Call { call, says });
+            }
+            ToSignallingTask::DiskFull(full) => self.input(Input::DiskFull(full)),
+            ToSignallingTask::Directory(directory) => {
+                for shard in &self.task.shards {
+                    shard.say(ToShard::Directory(Arc::clone(&directory))).await;
+                }
+                self.input(Input::Directory(directory));
+            }
+            ToSignallingTask::Drain => self.input(Input::Drain),
+        }
+    }
+
+    /// Does everything that signalling asks for; its next deadline.
+    async fn drain(&mut self) -> Option<std::time::Instant> {
+        let deadline = loop {
+            match self.task.signalling.poll_output() {
+                Output::Transmit { flow, bytes } => self.transmit(flow, bytes),
+                Output::Disconnect { flow } => self.disconnect(flow),
+                Output::Start(setup) => {
+                    let call = setup.id;
+                    let (at, shard) = self.least_busy();
+                    if shard.is_some_and(|shard| shard.try_say(ToShard::Start(setup))) {
+                        self.calls.insert(call, at);
+                    } else {
+                        tracing::warn!(%call, "a call was refused: its shard is overwhelmed");
+                        let rejection = Rejection::new(503).with_retry_after(10);
+                        self.input(Input::Call { call, says: ToSignalling::Reject(rejection) });
+                        self.input(Input::Call { call, says: ToSignalling::Over });
+                    }
+                }
+                Output::ToCall { call, says } => {
+                    let shard = self.calls.get(&call).and_then(|at| self.task.shards.get(*at));
+                    if let Some(shard) = shard {
+                        shard.say(ToShard::ToCall(call, says)).await;
+                    }
+                }
+                Output::Refused(refused) => {
+                    tracing::debug!(
+                        status = refused.status,
+                        why = refused.why.as_str(),
+                        "a request was refused"
+                    );
+                }
+                Output::Timeout(deadline) => break deadline,
+            }
+        };
+        let load =
+            Load { calls: self.task.signalling.calls(), quiet: self.task.signalling.is_quiet() };
+        self.task.load.send_if_modified(|before| std::mem::replace(before, load) != load);
+        deadline
+    }
+
+    fn least_busy(&self) -> (usize, Option<&Shard>) {
+        let least = self.task.shards.iter().enumerate().min_by_key(|(_, shard)| shard.live());
+        least.map_or((0, None), |(at, shard)| (at, Some(shard)))
+    }
+
+    fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        match flow.connection {
+            None => {
+                if let Some(socket) = &self.task.udp {
+                    // A full socket buffer loses the datagram, as the network may: it is repeated.
+                    let _lost = socket.try_send_to(&bytes, flow.remote);
+                }
+            }
+            Some(connection) => {
+                let slow = self
+                    .writers
+                    .get(&connection)
+                    .is_some_and(|writer| writer.try_send(bytes).is_err());
+                if slow {
+                    tracing::info!("a peer that reads too slowly was disconnected");
+                    self.writers.remove(&connection);
+                }
+            }
+        }
+    }
+
+    fn disconnect(&mut self, flow: Flow) {
+        if let Some(connection) = flow.connection {
+            // The connection's task sends what waits, closes, and says so.
+            self.writers.remove(&connection);
+        }
+    }
+}
+
+fn whose(found: Match<CertificateOwner>) -> Peer {
+    match found {
+        Match::Nobody => Peer::Nobody,
+        Match::One(CertificateOwner::Device(id)) => Peer::Device(id),
+        Match::One(CertificateOwner::Trunk(id)) => Peer::Trunk(id),
+        Match::Several => Peer::Ambiguous,
+    }
+}
