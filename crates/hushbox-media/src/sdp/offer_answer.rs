@@ -64,6 +64,8 @@ pub(crate) struct Negotiation {
     said: Zeroizing<String>,
     /// The m-lines in their order; ours is none.
     lines: Vec<Option<RefusedLine>>,
+    /// The transport of our m-line.
+    protocol: Option<String>,
     agreed: Option<Agreed>,
     offered: Option<Offered>,
 }
@@ -73,7 +75,8 @@ pub(crate) struct Negotiation {
 struct Offered {
     keys: Vec<(u32, MasterKey)>,
     formats: PayloadMap,
-    protocol: &'static str,
+    protocol: String,
+    secure: bool,
 }
 
 /// An m-line of an offer that we can use.
@@ -101,6 +104,7 @@ impl Negotiation {
             version: 1,
             said: Zeroizing::default(),
             lines: Vec::new(),
+            protocol: None,
             agreed: None,
             offered: None,
         }
@@ -154,6 +158,7 @@ impl Negotiation {
             rtcp_mux: agreed.rtcp_mux,
         };
         let sdp = self.say(lines, audio);
+        self.protocol = Some(choice.media.protocol.clone());
         self.offered = None;
         self.agreed = Some(agreed.clone());
         Ok((agreed, sdp))
@@ -163,8 +168,10 @@ impl Negotiation {
     pub(crate) fn offer(&mut self, random: &mut impl RngCore) -> Bytes {
         let secure =
             self.srtp_only || self.agreed.as_ref().is_some_and(|agreed| agreed.keys.is_some());
-        // RFC 8643 §3: keys on RTP/AVP leave it to the peer; RTP/SAVP does not.
-        let protocol = if secure { "RTP/SAVP" } else { "RTP/AVP" };
+        // RFC 8643 §3: keys on RTP/AVP leave it to the peer; RTP/SAVP does not. What was agreed
+        // on before stays.
+        let usual = if secure { "RTP/SAVP" } else { "RTP/AVP" };
+        let protocol = self.protocol.clone().unwrap_or_else(|| usual.to_owned());
         let keys: Vec<_> = (1..).zip(Suite::ALL.map(|suite| random_key(suite, random))).collect();
         let mut formats = PayloadMap::ours();
         let mut rtcp_mux = false;
@@ -178,7 +185,7 @@ impl Negotiation {
         }
         let audio = AudioLine {
             port: self.rtp_port,
-            protocol,
+            protocol: &protocol,
             formats: &formats,
             crypto: &keys,
             direction: Direction::SendRecv,
@@ -186,7 +193,7 @@ impl Negotiation {
             rtcp_mux,
         };
         let sdp = self.say(lines, audio);
-        self.offered = Some(Offered { keys, formats, protocol });
+        self.offered = Some(Offered { keys, formats, protocol, secure });
         sdp
     }
 
@@ -202,7 +209,7 @@ impl Negotiation {
         if media.kind != "audio" || media.port == 0 {
             return Err(OfferError::NoAudio);
         }
-        if !media.protocol.eq_ignore_ascii_case(offered.protocol) {
+        if !media.protocol.eq_ignore_ascii_case(&offered.protocol) {
             return Err(OfferError::Transport);
         }
         let theirs = PayloadMap::of(media);
@@ -219,10 +226,11 @@ impl Negotiation {
             Some(Keys { inbound, outbound: outbound.clone() })
         });
         // A peer that names keys, even unusable ones, will send SRTP.
-        if keys.is_none() && (offered.protocol == "RTP/SAVP" || media.has("crypto")) {
+        if keys.is_none() && (offered.secure || media.has("crypto")) {
             return Err(OfferError::NoSecurity);
         }
         agreed.keys = keys;
+        self.protocol = Some(offered.protocol.clone());
         self.offered = None;
         self.agreed = Some(agreed.clone());
         Ok(agreed)

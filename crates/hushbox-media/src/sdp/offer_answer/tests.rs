@@ -270,6 +270,20 @@ fn both_ends_of_this_crate_agree() {
 }
 
 #[test]
+fn a_secure_session_on_avp_stays_both_in_our_offer() {
+    let offer = sdp(&format!("m=audio 5000 RTP/AVP 0\na=crypto:1 {CM}"));
+    let mut negotiation = negotiation(false);
+    let mut random = random();
+    negotiation.answer(offer.as_bytes(), &mut random).unwrap();
+    let text = negotiation.offer(&mut random);
+    assert!(std::str::from_utf8(&text).unwrap().contains("m=audio 4000 RTP/AVP 0 8 101\r\n"));
+    let plain = sdp("m=audio 5000 RTP/AVP 0");
+    assert_eq!(negotiation.take_answer(plain.as_bytes()), Err(OfferError::NoSecurity));
+    let answer = sdp(&format!("m=audio 5000 RTP/AVP 0\na=crypto:2 {CM}"));
+    assert!(negotiation.take_answer(answer.as_bytes()).unwrap().keys.is_some());
+}
+
+#[test]
 fn an_offerless_re_invite_gets_all_formats_and_suites_again() {
     let offer = sdp(&format!(
         "m=video 0 RTP/AVP 31\nm=audio 5000 RTP/SAVP 8 96\na=rtpmap:96 telephone-event/8000\na=crypto:1 {CM}"
