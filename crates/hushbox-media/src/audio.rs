@@ -98,7 +98,7 @@ impl EncodedClip {
 }
 
 /// Something to play.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Audio {
     /// A prompt.
     Clip(Arc<EncodedClip>),
@@ -106,6 +106,13 @@ pub enum Audio {
     Samples(Vec<i16>),
     /// Silence.
     Silence(Duration),
+}
+
+impl std::fmt::Debug for Audio {
+    // It may be what a caller said.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Audio({} samples)", self.samples())
+    }
 }
 
 impl Audio {

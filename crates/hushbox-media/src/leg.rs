@@ -6,14 +6,16 @@
 //! A packet that does not authenticate changes nothing but a counter: not where packets are sent,
 //! not whether the peer is alive, not the recording.
 
+mod agreement;
 mod config;
+mod incoming;
 mod output;
 mod receiver;
 mod report;
 mod sender;
+mod timing;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -26,21 +28,13 @@ pub use report::{LegReport, RecordingSummary};
 
 use crate::OfferError;
 use crate::audio::Audio;
-use crate::limits::{HOLD_MAX, MEDIA_DEAD, PACKET_BYTES, RTCP_INTERVAL};
 use crate::recording::Recorder;
-use crate::rtcp::{self, Report};
-use crate::rtp::{self, Arrival, Packet};
-use crate::sdp::{Agreed, Negotiation, PayloadMeaning};
-use crate::srtp::SrtpError;
-use crate::telephone_event::TelephoneEvent;
-use receiver::{Protocol, Receiver};
+use crate::rtcp;
+use crate::sdp::{Agreed, Negotiation};
+use receiver::Receiver;
 use sender::Sender;
 
-/// Comfort noise (RFC 3389): silence that was announced.
-const COMFORT_NOISE: u8 = 13;
-
 /// One call's media: negotiation, keys, packets, playing, recording, digits.
-#[derive(Debug)]
 pub struct Leg {
     epoch: Instant,
     random: ChaCha20Rng,
@@ -59,6 +53,17 @@ pub struct Leg {
     heard: Instant,
     dead_said: bool,
     outputs: VecDeque<Output>,
+}
+
+impl std::fmt::Debug for Leg {
+    // Keys, what was said and what is played are not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leg")
+            .field("state", &self.state)
+            .field("held", &self.held)
+            .field("report", &self.report())
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,251 +237,6 @@ impl Leg {
             dead_said: false,
             outputs: VecDeque::new(),
             random,
-        }
-    }
-
-    /// Puts what was agreed on to work; what is as before goes on undisturbed.
-    fn apply(&mut self, now: Instant, agreed: Agreed) {
-        let before = self.agreed.take();
-        let (theirs, ours) = match &before {
-            Some(before) => (
-                before.keys.as_ref().map(|keys| &keys.inbound),
-                before.keys.as_ref().map(|keys| &keys.outbound),
-            ),
-            None => (None, None),
-        };
-        let keys = agreed.keys.as_ref();
-        let inbound = keys.map(|keys| &keys.inbound);
-        let outbound = keys.map(|keys| &keys.outbound);
-        // The tag may change; the key, its MKI and its lifetime make it another one.
-        let same = match (theirs, inbound) {
-            (Some(theirs), Some(inbound)) => {
-                theirs.master == inbound.master && theirs.mki == inbound.mki
-            }
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
-            self.receiver.set_key(inbound);
-        }
-        if ours != outbound || before.is_none() {
-            self.sender.set_key(outbound, &mut self.random);
-        }
-        let moved = before.as_ref().is_some_and(|before| {
-            agreed.remote_rtp.is_some() && before.remote_rtp != agreed.remote_rtp
-        });
-        if moved {
-            self.receiver.forget_source(now);
-        }
-        self.sender.set_format(agreed.codec, agreed.payload_type, agreed.packet_millis);
-        let holds = !agreed.may_send;
-        self.agreed = Some(agreed);
-        match (self.held, holds) {
-            (None, true) => {
-                self.held = Some(Held { since: now, too_long_said: false });
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.pause(now);
-                }
-                self.event(Event::Held);
-            }
-            (Some(_), false) => {
-                self.held = None;
-                self.heard = now;
-                if let Some(recorder) = &mut self.recorder {
-                    recorder.resume(now);
-                }
-                self.event(Event::Resumed);
-            }
-            _ => {}
-        }
-        self.update_running(now);
-        self.advance(now);
-    }
-
-    fn update_running(&mut self, now: Instant) {
-        let may_send = self.agreed.as_ref().is_some_and(|agreed| agreed.may_send);
-        self.sender.set_running(now, may_send && self.state == State::Started);
-    }
-
-    fn handle_rtp(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
-        let Some(agreed) = &self.agreed else { return };
-        if rtp::is_rtcp(bytes) && agreed.rtcp_mux {
-            return self.handle_rtcp(now, from, bytes, true);
-        }
-        if bytes.len() > PACKET_BYTES {
-            self.receiver.dropped += 1;
-            return;
-        }
-        let opened = match self.receiver.open(Protocol::Rtp, bytes) {
-            Ok(opened) => opened,
-            Err(SrtpError::KeyExhausted) => return self.media_dead(),
-            Err(_) => return,
-        };
-        let packet = match Packet::parse(&bytes[..opened.length]) {
-            Ok(packet) if self.receiver.accept_source(now, from, opened.old_key) => packet,
-            _ => {
-                self.receiver.dropped += 1;
-                return;
-            }
-        };
-        self.heard = now;
-        let arrival = self.receiver.reception.arrived(&packet.header);
-        if arrival == Arrival::Duplicate {
-            self.receiver.replays += 1;
-            return;
-        }
-        let header = &packet.header;
-        match agreed.receive.meaning(header.payload_type) {
-            Some(PayloadMeaning::TelephoneEvent) => {
-                let key = TelephoneEvent::parse(packet.payload)
-                    .and_then(|event| self.receiver.presses.receive(header, event));
-                if let Some(key) = key {
-                    self.event(Event::Digit(key));
-                }
-            }
-            Some(PayloadMeaning::Audio(codec)) => {
-                self.receiver.reception.audio_arrived(self.epoch, now, header.timestamp);
-                if let Some(recorder) = &mut self.recorder {
-                    let late = arrival == Arrival::Late;
-                    recorder.audio(now, header, late, codec, packet.payload);
-                }
-            }
-            None if header.payload_type == COMFORT_NOISE => {}
-            None => self.receiver.dropped += 1,
-        }
-    }
-
-    fn handle_rtcp(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8], mux: bool) {
-        let Some(agreed) = &self.agreed else { return };
-        let described = agreed.remote_rtcp;
-        if bytes.len() > PACKET_BYTES {
-            self.receiver.dropped += 1;
-            return;
-        }
-        let Ok(opened) = self.receiver.open(Protocol::Rtcp, bytes) else { return };
-        let accepted = match rtcp::parse(&bytes[..opened.length]) {
-            Ok(received) => {
-                let known = if mux {
-                    self.receiver.accept_source(now, from, opened.old_key)
-                } else {
-                    self.receiver.accept_rtcp_source(from, described)
-                };
-                known.then_some(received)
-            }
-            Err(_) => None,
-        };
-        let Some(received) = accepted else {
-            self.receiver.dropped += 1;
-            return;
-        };
-        self.heard = now;
-        if let Some(lsr) = received.sender_report {
-            self.receiver.sender_report(now, lsr);
-        }
-    }
-
-    /// Does what is due.
-    fn advance(&mut self, now: Instant) {
-        while let Some(tick) = self.sender.tick(now) {
-            if let (Some(bytes), Some(to)) = (tick.packet, self.rtp_destination()) {
-                self.outputs.push_back(Output::TransmitRtp { to, bytes });
-            }
-            if tick.low {
-                self.event(Event::PlaybackLow);
-            }
-            if tick.finished {
-                self.event(Event::PlaybackFinished);
-            }
-        }
-        self.advance_recording(now);
-        if self.rtcp_due.is_some_and(|due| now >= due) {
-            self.send_report(now, false);
-            self.rtcp_due = Some(now + self.rtcp_wait());
-        }
-        if let Some(held) = &mut self.held
-            && !held.too_long_said
-            && now >= held.since + HOLD_MAX
-        {
-            held.too_long_said = true;
-            self.event(Event::HeldTooLong);
-        }
-        if self.dead_at().is_some_and(|dead| now >= dead) {
-            self.media_dead();
-        }
-    }
-
-    fn advance_recording(&mut self, now: Instant) {
-        let Some(recorder) = &mut self.recorder else { return };
-        let ended = recorder.handle_timeout(now);
-        if let Some(frames) = recorder.frames(now) {
-            self.outputs.push_back(Output::Event(Event::Frames(frames)));
-        }
-        if let Some(end) = ended
-            && !self.recording_ended
-        {
-            self.recording_ended = true;
-            self.event(Event::RecordingEnded(end));
-        }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let held = self.held.filter(|held| !held.too_long_said).map(|held| held.since + HOLD_MAX);
-        let recorder = self.recorder.as_ref().and_then(Recorder::deadline);
-        let live = self.state != State::HungUp;
-        [self.sender.deadline(), recorder, self.rtcp_due, held.filter(|_| live), self.dead_at()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// When a silent peer counts as gone: not before the start, not on hold, once.
-    fn dead_at(&self) -> Option<Instant> {
-        let counts = self.state == State::Started && self.held.is_none() && !self.dead_said;
-        counts.then(|| self.heard + MEDIA_DEAD)
-    }
-
-    fn media_dead(&mut self) {
-        if !self.dead_said {
-            self.dead_said = true;
-            self.event(Event::MediaDead);
-        }
-    }
-
-    fn rtp_destination(&self) -> Option<SocketAddr> {
-        self.receiver.rtp_source().or(self.agreed.as_ref()?.remote_rtp)
-    }
-
-    /// RFC 3550 §6.2: not in step with anybody else.
-    fn rtcp_wait(&mut self) -> Duration {
-        let half = RTCP_INTERVAL / 2;
-        half + RTCP_INTERVAL.mul_f64(f64::from(self.random.next_u32()) / f64::from(u32::MAX))
-    }
-
-    fn send_report(&mut self, now: Instant, goodbye: bool) {
-        let Some(agreed) = &self.agreed else { return };
-        let mux = agreed.rtcp_mux;
-        let to = if mux {
-            self.rtp_destination()
-        } else {
-            self.receiver.rtcp_source().or(agreed.remote_rtcp)
-        };
-        let Some(to) = to else { return };
-        let report = Report {
-            ssrc: self.sender.ssrc(),
-            sender: self.sender.info(self.epoch, now),
-            block: self.receiver.reception.report(),
-            last: self.receiver.last_report(now),
-            cname: &self.cname,
-            goodbye,
-        };
-        let mut buffer = [0; rtcp::BUFFER_BYTES];
-        let length = report.write(&mut buffer);
-        if let Some(bytes) = self.sender.seal_rtcp(&mut buffer, length) {
-            self.outputs.push_back(if mux {
-                Output::TransmitRtp { to, bytes }
-            } else {
-                Output::TransmitRtcp { to, bytes }
-            });
         }
     }
 

@@ -32,6 +32,8 @@ pub const SRTCP_INDEX_MAX: u32 = 0x7fff_ffff;
 /// The longest MKI (RFC 4568 §6.1).
 pub const MKI_BYTES_MAX: usize = 128;
 
+/// The longest recording, whatever is asked for: places in it are counted in 32 bits.
+pub const RECORDING_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A step in RTP timestamps up to this is believed; a longer one only when as much time passed.
 pub const TIMESTAMP_JUMP: Duration = Duration::from_secs(2);
 /// How late a packet may be and still find its place in a recording.

@@ -3,8 +3,8 @@
 //! What the caller sent is kept octet for octet, with its place in time. A stream starts with
 //! [`MAGIC`] (its last octet is the version) and goes on with records: kind (1 octet), place in
 //! samples since the start (4, big-endian), length (2), that many octets of the codec's payload.
-//! Records may overlap and may be out of order by up to [`REORDER_WINDOW`]. What no record covers
-//! was lost and is silence.
+//! Records may overlap, and be out of order by up to
+//! [`REORDER_WINDOW`](crate::limits::REORDER_WINDOW). What no record covers was lost and is silence.
 
 mod decoder;
 mod length;

@@ -111,4 +111,21 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn speech_levels_keep_35_db_over_the_noise() {
+        for level in [-30.0, -20.0, -10.0, 0.0] {
+            let samples = crate::audio::tone::tone(997.0, level, std::time::Duration::from_secs(1));
+            for codec in [crate::audio::Codec::Pcmu, crate::audio::Codec::Pcma] {
+                let (mut signal, mut noise) = (0.0, 0.0);
+                for &sample in &samples {
+                    let decoded = codec.decode(codec.encode(sample));
+                    signal += f64::from(sample).powi(2);
+                    noise += (f64::from(sample) - f64::from(decoded)).powi(2);
+                }
+                let ratio = 10.0 * (signal / noise).log10();
+                assert!(ratio > 35.0, "{codec:?} at {level} dBm0: {ratio} dB");
+            }
+        }
+    }
 }

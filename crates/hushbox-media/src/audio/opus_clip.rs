@@ -86,6 +86,7 @@ fn head_of(data: &[u8]) -> Result<(u64, i32), ClipError> {
 mod tests {
     use ogg::{PacketWriteEndInfo, PacketWriter};
     use opus::{Application, Encoder};
+    use proptest::prelude::*;
 
     use super::*;
     use crate::audio::level::dbm0;
@@ -137,5 +138,17 @@ mod tests {
         let mut cut = encoded(&[0; 1600]);
         cut.truncate(60);
         assert!(decode_ogg(&cut).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+        #[test]
+        fn damaged_files_never_panic(at: usize, octet: u8, cut: usize) {
+            let mut file = encoded(&[500; 800]);
+            let at = at % file.len();
+            file[at] = octet;
+            file.truncate(file.len() - cut % 100);
+            let _ = decode_ogg(&file);
+        }
     }
 }

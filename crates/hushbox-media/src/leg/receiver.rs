@@ -36,6 +36,12 @@ struct Latch {
     stale: Option<(SocketAddr, Instant)>,
 }
 
+impl Latch {
+    fn is_stale(&self, now: Instant, from: SocketAddr) -> bool {
+        self.stale.is_some_and(|(source, until)| source == from && now < until)
+    }
+}
+
 /// Which of both protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -119,22 +125,25 @@ impl Receiver {
         }
     }
 
-    /// Whether a packet from there counts, and if so, that the peer is there. With SRTP the
-    /// packet has authenticated. Without, the first address stays for as long as it speaks: else
-    /// anybody could take over a call in clear.
-    pub(super) fn accept_source(&mut self, now: Instant, from: SocketAddr, old_key: bool) -> bool {
-        let stale = self.latch.stale.is_some_and(|(source, until)| source == from && now < until);
-        if old_key || stale {
-            return self.srtp.is_some();
+    /// Whether a packet from there counts. With SRTP it has authenticated. Without, the first
+    /// address stays for as long as it speaks: else anybody could take over a call in clear.
+    pub(super) fn may_come_from(&self, now: Instant, from: SocketAddr) -> bool {
+        if self.srtp.is_some() {
+            return true;
         }
-        match &mut self.latch.rtp {
-            Some((source, heard)) if *source == from => *heard = now,
-            Some((_, heard)) if self.srtp.is_none() && now < *heard + PLAIN_RELATCH => {
-                return false;
-            }
-            other => *other = Some((from, now)),
+        let taken = self
+            .latch
+            .rtp
+            .is_some_and(|(source, heard)| source != from && now < heard + PLAIN_RELATCH);
+        !taken && !self.latch.is_stale(now, from)
+    }
+
+    /// The newest packet came from there: that is where the peer is. To be called for packets
+    /// that count and are not late: an old one says where the peer was.
+    pub(super) fn came_from(&mut self, now: Instant, from: SocketAddr, old_key: bool) {
+        if !old_key && !self.latch.is_stale(now, from) {
+            self.latch.rtp = Some((from, now));
         }
-        true
     }
 
     /// The same for RTCP on a port of its own: in clear only from a host that is known.

@@ -23,7 +23,7 @@ pub enum FormatError {
 /// Recorded frames in, 8 kHz PCM out, with silence for what was lost.
 ///
 /// Memory is bounded by what is pushed and not yet pulled: silence is made as it is pulled.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Decoder {
     /// Octets of a record that is not complete yet.
     partial: Vec<u8>,
@@ -37,7 +37,6 @@ pub struct Decoder {
     pieces: VecDeque<Piece>,
 }
 
-#[derive(Debug)]
 struct Piece {
     place: u64,
     samples: Vec<i16>,
@@ -46,6 +45,13 @@ struct Piece {
 impl Piece {
     fn end(&self) -> u64 {
         self.place + self.samples.len() as u64
+    }
+}
+
+impl std::fmt::Debug for Decoder {
+    // What a caller said is not shown.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Decoder({} of {} samples)", self.place, self.until)
     }
 }
 
@@ -123,14 +129,22 @@ impl Decoder {
             self.until = self.until.max(place);
             return;
         };
-        let samples = payload.iter().map(|&octet| codec.decode(octet)).collect();
-        let piece = Piece { place, samples };
-        self.until = self.until.max(piece.end());
-        if piece.end() <= self.place {
+        let samples = payload.iter().map(|&octet| codec.decode(octet));
+        let end = place + payload.len() as u64;
+        self.until = self.until.max(end);
+        if end <= self.place {
+            return;
+        }
+        // What follows on the last piece is one with it.
+        if let Some(last) = self.pieces.back_mut()
+            && last.end() == place
+            && last.samples.len() < PULL_SAMPLES
+        {
+            last.samples.extend(samples);
             return;
         }
         let index = self.pieces.partition_point(|known| known.place <= place);
-        self.pieces.insert(index, piece);
+        self.pieces.insert(index, Piece { place, samples: samples.collect() });
     }
 }
 
@@ -177,6 +191,25 @@ mod tests {
         let samples = all(&mut decoder);
         assert_eq!(samples.len(), 640);
         assert!(samples[160..480].iter().all(|&sample| sample == 0));
+    }
+
+    #[test]
+    fn a_long_stream_comes_out_as_it_went_in_whatever_the_rhythm() {
+        let octets: Vec<u8> = (0..40_000u32).map(|index| (index * 7 % 251) as u8).collect();
+        let mut writer = FrameWriter::default();
+        let mut decoder = Decoder::default();
+        let mut samples = Vec::new();
+        for (index, frame) in octets.chunks(160).enumerate() {
+            writer.frame(Codec::Pcma, index as u32 * 160, frame);
+            if index % 3 == 0 {
+                decoder.push(&writer.take()).unwrap();
+                samples.extend(decoder.pull());
+            }
+        }
+        decoder.push(&writer.take()).unwrap();
+        samples.extend(all(&mut decoder));
+        let expected: Vec<i16> = octets.iter().map(|&octet| Codec::Pcma.decode(octet)).collect();
+        assert!(samples == expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::audio::level::LevelDetector;
 use crate::audio::{Codec, duration_to_samples, samples_to_duration};
 use crate::leg::{RecordingEnd, RecordingLimits, RecordingSummary};
 use crate::limits::{
-    FRAMES_FLUSH, JITTER_TOLERANCE, PAYLOAD_BYTES, REORDER_WINDOW, TIMESTAMP_JUMP,
+    FRAMES_FLUSH, JITTER_TOLERANCE, PAYLOAD_BYTES, RECORDING_MAX, REORDER_WINDOW, TIMESTAMP_JUMP,
 };
 use crate::rtp::{Header, Ssrc};
 
@@ -48,8 +48,9 @@ struct Anchor {
 
 impl Recorder {
     pub(crate) fn new(now: Instant, limits: RecordingLimits) -> Self {
+        let longest = |limit: std::time::Duration| limit.min(RECORDING_MAX);
         Self {
-            limits,
+            limits: RecordingLimits { max: longest(limits.max), silence: longest(limits.silence) },
             writer: FrameWriter::default(),
             level: LevelDetector::default(),
             started: now,

@@ -53,7 +53,6 @@ impl Agreed {
 }
 
 /// The session as its descriptions have it.
-#[derive(Debug)]
 pub(crate) struct Negotiation {
     local_ip: IpAddr,
     rtp_port: u16,
@@ -71,7 +70,6 @@ pub(crate) struct Negotiation {
 }
 
 /// An offer of ours that was not answered yet.
-#[derive(Debug)]
 struct Offered {
     keys: Vec<(u32, MasterKey)>,
     formats: PayloadMap,
@@ -407,5 +405,7 @@ fn further(one: OfferError, other: OfferError) -> OfferError {
     if rank(&other) > rank(&one) { other } else { one }
 }
 
+#[cfg(test)]
+mod peer_tests;
 #[cfg(test)]
 mod tests;

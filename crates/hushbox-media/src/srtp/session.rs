@@ -17,10 +17,16 @@ const GCM_TAG_BYTES: usize = 16;
 
 /// The keys of one direction for either RTP or RTCP.
 pub(super) enum SessionKeys {
-    /// RFC 3711.
-    CounterMode { encryption: EncryptingKey, salt: [u8; 14], authentication: Box<hmac::Key> },
+    /// RFC 3711. Its HMAC key is large.
+    CounterMode(Box<CounterMode>),
     /// RFC 7714.
     Gcm { key: LessSafeKey, salt: [u8; 12] },
+}
+
+pub(super) struct CounterMode {
+    encryption: EncryptingKey,
+    salt: [u8; 14],
+    authentication: hmac::Key,
 }
 
 impl std::fmt::Debug for SessionKeys {
@@ -52,14 +58,11 @@ impl SessionKeys {
     }
 
     fn counter_mode(key: &[u8], salt: &[u8], authentication: &[u8]) -> Self {
-        Self::CounterMode {
+        Self::CounterMode(Box::new(CounterMode {
             encryption: counter_mode_key(key),
             salt: salt.try_into().expect("the suite's salt length was derived"),
-            authentication: Box::new(hmac::Key::new(
-                hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-                authentication,
-            )),
-        }
+            authentication: hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, authentication),
+        }))
     }
 
     fn gcm(key: &[u8], salt: &[u8]) -> Self {
@@ -80,7 +83,8 @@ impl SessionKeys {
         index: PacketIndex,
     ) -> Result<usize, SrtpError> {
         match self {
-            Self::CounterMode { encryption, salt, authentication } => {
+            Self::CounterMode(keys) => {
+                let CounterMode { encryption, salt, authentication } = &**keys;
                 let packet = buffer.get_mut(..length).ok_or(SrtpError::Malformed)?;
                 let body = packet.get_mut(header..).ok_or(SrtpError::Malformed)?;
                 counter_mode(encryption, counter_mode_iv(salt, ssrc, index.0), body)?;
@@ -112,7 +116,8 @@ impl SessionKeys {
     ) -> Result<(), SrtpError> {
         let (aad, body) = packet.split_at_mut_checked(header).ok_or(SrtpError::Malformed)?;
         match self {
-            Self::CounterMode { encryption, salt, authentication } => {
+            Self::CounterMode(keys) => {
+                let CounterMode { encryption, salt, authentication } = &**keys;
                 let roc = index.roc().to_be_bytes();
                 verify(authentication, &[aad, body, &roc], tag)?;
                 counter_mode(encryption, counter_mode_iv(salt, ssrc, index.0), body)
@@ -137,7 +142,8 @@ impl SessionKeys {
     ) -> Result<usize, SrtpError> {
         let word = (RTCP_ENCRYPTED | index).to_be_bytes();
         match self {
-            Self::CounterMode { encryption, salt, authentication } => {
+            Self::CounterMode(keys) => {
+                let CounterMode { encryption, salt, authentication } = &**keys;
                 let body = buffer.get_mut(RTCP_HEADER_BYTES..length).ok_or(SrtpError::Malformed)?;
                 let iv = counter_mode_iv(salt, ssrc, u64::from(index));
                 counter_mode(encryption, iv, body)?;
@@ -170,7 +176,8 @@ impl SessionKeys {
         let (header, body) =
             packet.split_first_chunk_mut::<RTCP_HEADER_BYTES>().ok_or(SrtpError::Malformed)?;
         match self {
-            Self::CounterMode { encryption, salt, authentication } => {
+            Self::CounterMode(keys) => {
+                let CounterMode { encryption, salt, authentication } = &**keys;
                 verify(authentication, &[header, body, &word], tag)?;
                 counter_mode(encryption, counter_mode_iv(salt, ssrc, u64::from(index)), body)
             }
@@ -187,7 +194,7 @@ impl SessionKeys {
     /// Octets of its tag.
     pub(super) fn tag_bytes(&self) -> usize {
         match self {
-            Self::CounterMode { .. } => HMAC_TAG_BYTES,
+            Self::CounterMode(_) => HMAC_TAG_BYTES,
             Self::Gcm { .. } => GCM_TAG_BYTES,
         }
     }

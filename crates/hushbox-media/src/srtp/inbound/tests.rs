@@ -68,6 +68,29 @@ fn the_first_packet_may_come_after_the_first_rollover() {
 }
 
 #[test]
+fn header_extensions_of_any_kind_stay_in_clear_and_count() {
+    for suite in Suite::ALL {
+        let (mut outbound, mut inbound) = pair(suite, 10);
+        let mut clear = clear(SSRC, 10)[..12].to_vec();
+        clear[0] |= 0x10 | 1;
+        clear.extend([9, 9, 9, 9]);
+        // RFC 8285 §4.2: an element with the reserved ID 15 ends the list.
+        clear.extend([0xbe, 0xde, 0, 2, 0x11, 1, 2, 0xf0, 0, 0, 0, 0]);
+        clear.extend([0x55; 160]);
+        let mut packet = clear.clone();
+        packet.resize(clear.len() + 16, 0);
+        let length = outbound.protect_rtp(&mut packet, clear.len()).unwrap();
+        assert_eq!(packet[..28], clear[..28]);
+        assert_ne!(packet[28..60], clear[28..60]);
+        let mut changed = packet[..length].to_vec();
+        changed[22] ^= 1;
+        assert_eq!(inbound.unprotect_rtp(&mut changed), Err(SrtpError::Authentication));
+        let (_, length) = inbound.unprotect_rtp(&mut packet[..length]).unwrap();
+        assert_eq!(packet[..length], clear);
+    }
+}
+
+#[test]
 fn a_replayed_packet_is_refused() {
     for suite in Suite::ALL {
         let (mut outbound, mut inbound) = pair(suite, 10);

@@ -30,7 +30,7 @@ pub(crate) fn config(side: usize, security: Security) -> LegConfig {
 }
 
 pub(crate) fn address(side: usize) -> SocketAddr {
-    format!("192.0.2.{}:4000", side + 1).parse().unwrap()
+    format!("192.0.2.{}:4000", side + 1).parse().expect("an address")
 }
 
 /// What the link does to a packet: none is loss, more are copies, each after that time.
@@ -69,10 +69,10 @@ impl World {
     pub(crate) fn connected_with(security: Security, edit: impl Fn(String) -> String) -> Self {
         let epoch = epoch();
         let (mut caller, offer) = Leg::offer(epoch, config(CALLER, security));
-        let offer = edit(String::from_utf8(offer.to_vec()).unwrap());
+        let offer = edit(String::from_utf8(offer.to_vec()).expect("text"));
         let (server, answer) =
-            Leg::answer(epoch, config(SERVER, security), offer.as_bytes()).unwrap();
-        caller.handle_answer(epoch, &answer).unwrap();
+            Leg::answer(epoch, config(SERVER, security), offer.as_bytes()).expect("a good offer");
+        caller.handle_answer(epoch, &answer).expect("a good answer");
         let mut world = Self {
             epoch,
             now: epoch,
@@ -103,7 +103,7 @@ impl World {
             assert!(next >= self.now - 10 * SECOND, "a deadline that is long over comes again");
             self.now = self.now.max(next);
             if wire == Some(next) {
-                let (_, datagram) = self.wire.pop_first().unwrap();
+                let (_, datagram) = self.wire.pop_first().expect("seen above");
                 self.deliver(datagram);
             } else {
                 for leg in &mut self.legs {
@@ -175,7 +175,7 @@ impl World {
 /// Recorded frames as audio.
 pub(crate) fn decoded(frames: &[u8]) -> Vec<i16> {
     let mut decoder = Decoder::default();
-    decoder.push(frames).unwrap();
+    decoder.push(frames).expect("our own frames");
     decoder.finish();
     let mut samples = Vec::new();
     loop {

@@ -1,14 +1,12 @@
 //! Whole calls between two legs, in virtual time.
 
-mod world;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::world::{CALLER, MS, SECOND, SERVER, World, address};
 use hushbox_media::audio::{Audio, Codec, EncodedClip, tone};
 use hushbox_media::srtp::Suite;
 use hushbox_media::{Event, RecordingEnd, RecordingLimits, Security};
-use world::{CALLER, MS, SECOND, SERVER, World, address};
 
 const LIMITS: RecordingLimits =
     RecordingLimits { max: Duration::from_secs(180), silence: Duration::from_secs(10) };
@@ -328,4 +326,25 @@ fn after_hanging_up_nothing_is_sent_or_heard() {
     assert_eq!(world.legs[SERVER].report(), report);
     assert!(world.tap.take().unwrap().iter().all(|(side, _)| *side == CALLER));
     assert!(world.said(SERVER, &Event::MediaDead).is_empty());
+}
+
+#[test]
+fn reports_are_sent_every_five_seconds_or_so_and_name_nobody() {
+    let plain = |offer: String| {
+        let lines = offer.lines().filter(|line| !line.contains("crypto"));
+        lines.map(|line| format!("{line}\r\n")).collect()
+    };
+    let mut world = World::connected_with(Security::Lab, plain);
+    world.tap = Some(Vec::new());
+    world.legs[SERVER].play(world.now, Audio::Silence(60 * SECOND));
+    world.run(120 * SECOND);
+    let tap = world.tap.take().unwrap();
+    let reports: Vec<_> =
+        tap.iter().filter(|(side, bytes)| *side == SERVER && bytes[1] >= 192).collect();
+    assert!((16..=48).contains(&reports.len()), "{}", reports.len());
+    for (_, bytes) in &reports {
+        assert!(hushbox_media::rtcp::parse(bytes).unwrap().sender_report.is_some());
+        let cname = &bytes[bytes.len() - 26..bytes.len() - 2];
+        assert!(cname.iter().all(u8::is_ascii_hexdigit), "{cname:?}");
+    }
 }
