@@ -15,6 +15,10 @@ macro_rules! select_message {
 /// A transaction that will write takes the lock at once: it can't find at its end that another was faster.
 pub(super) const BEGIN_WRITING: &str = "BEGIN IMMEDIATE";
 
+pub(super) const COMMIT: &str = "COMMIT";
+
+pub(super) const ROLLBACK: &str = "ROLLBACK";
+
 pub(super) const INSERT_MESSAGE: &str = "INSERT INTO message (id, account, mailbox, epoch, profile, state, \
      previous_state, received_at, samples, sample_rate, truncated, sealed_key, sealed_envelope, manifest, signature, \
      audit_seq, object_key, due) \

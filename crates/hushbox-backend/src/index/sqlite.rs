@@ -20,11 +20,12 @@ use hushbox_store::{
     Listing, MessageRow, MessageState, StateChange,
 };
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{SqlSafeStr, Sqlite, Transaction};
+use sqlx::{SqlSafeStr, Sqlite};
 
 use super::row::{self, Clock};
 use super::sql;
@@ -75,6 +76,7 @@ impl SqliteIndex {
         };
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .after_release(|connection, _| Box::pin(Transaction::end(connection)))
             .connect_with(options.clone())
             .await
             .map_err(|error| unusable(&error))?;
@@ -136,8 +138,8 @@ impl SqliteIndex {
 
     async fn insert(&self, message: &MessageRow) -> Result<IndexReply, IndexError> {
         let mut transaction = self.begin().await?;
-        let clock = clock(&mut transaction).await?;
-        if let Some(there) = find(&mut transaction, message, clock).await? {
+        let clock = clock(&mut transaction.connection).await?;
+        if let Some(there) = find(&mut transaction.connection, message, clock).await? {
             // Signatures differ each time a manifest is signed: the manifest itself tells.
             return if there.manifest.bytes == message.manifest.bytes {
                 Ok(IndexReply::Inserted)
@@ -146,10 +148,10 @@ impl SqliteIndex {
             };
         }
         row::bind_message(sqlx::query(sql::INSERT_MESSAGE), message, clock)?
-            .execute(&mut *transaction)
+            .execute(&mut *transaction.connection)
             .await
             .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        transaction.commit().await?;
         Ok(IndexReply::Inserted)
     }
 
@@ -176,10 +178,10 @@ impl SqliteIndex {
     async fn change(&self, change: &StateChange) -> Result<IndexReply, IndexError> {
         let message = change.message();
         let mut transaction = self.begin().await?;
-        let clock = clock(&mut transaction).await?;
+        let clock = clock(&mut transaction.connection).await?;
         let found = sqlx::query(sql::MESSAGE)
             .bind(message.message.as_bytes().as_slice())
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut *transaction.connection)
             .await
             .map_err(failed)?
             .ok_or(IndexError::NoMessage(message.message))?;
@@ -192,10 +194,10 @@ impl SqliteIndex {
             .bind(row.state.as_str())
             .bind(row.previous_state.map(MessageState::as_str))
             .bind(row.remaining.map(|remaining| clock.after(remaining)))
-            .execute(&mut *transaction)
+            .execute(&mut *transaction.connection)
             .await
             .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        transaction.commit().await?;
         Ok(IndexReply::Changed(Box::new(row)))
     }
 
@@ -239,15 +241,15 @@ impl SqliteIndex {
         let mut transaction = self.begin().await?;
         let reading: i64 = sqlx::query_scalar(sql::ADVANCE_CLOCK)
             .bind(row::nanoseconds(spent))
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut *transaction.connection)
             .await
             .map_err(failed)?;
         let due = sqlx::query(sql::MESSAGES_DUE)
             .bind(reading)
-            .fetch_all(&mut *transaction)
+            .fetch_all(&mut *transaction.connection)
             .await
             .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
+        transaction.commit().await?;
         let rows = due.iter().map(|found| row::message(found, Clock(reading)));
         Ok(IndexReply::Due(rows.collect::<Result<_, _>>()?))
     }
@@ -258,7 +260,7 @@ impl SqliteIndex {
         before: Hash,
     ) -> Result<IndexReply, IndexError> {
         let mut transaction = self.begin().await?;
-        if hash_of(&directory(&mut transaction).await?) != before {
+        if hash_of(&directory(&mut transaction.connection).await?) != before {
             return Err(IndexError::DirectoryChanged);
         }
         for row in rows {
@@ -270,22 +272,51 @@ impl SqliteIndex {
                 .bind(version)
                 .bind(row.body.as_slice())
                 .bind(row.signature.as_slice())
-                .execute(&mut *transaction)
+                .execute(&mut *transaction.connection)
                 .await
                 .map_err(failed)?;
         }
-        transaction.commit().await.map_err(failed)?;
+        transaction.commit().await?;
         Ok(IndexReply::DirectoryPut)
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, IndexError> {
-        self.writer.begin_with(sql::BEGIN_WRITING).await.map_err(failed)
+    async fn begin(&self) -> Result<Transaction, IndexError> {
+        Transaction::begin(&self.writer).await
     }
 }
 
 impl Index for SqliteIndex {
     fn run(&self, request: IndexRequest) -> BoxFuture<'_, Result<IndexReply, IndexError>> {
         Box::pin(self.request(request))
+    }
+}
+
+/// A transaction of the writer.
+///
+/// Not sqlx's own: SQLite itself rolls back on a full disk or an I/O error, and sqlx, which then finds nothing to roll
+/// back, counts the transaction as open for ever and lets no other begin.
+struct Transaction {
+    connection: PoolConnection<Sqlite>,
+}
+
+impl Transaction {
+    async fn begin(writer: &SqlitePool) -> Result<Transaction, IndexError> {
+        let mut connection = writer.acquire().await.map_err(failed)?;
+        sqlx::query(sql::BEGIN_WRITING).execute(&mut *connection).await.map_err(failed)?;
+        Ok(Transaction { connection })
+    }
+
+    async fn commit(mut self) -> Result<(), IndexError> {
+        sqlx::query(sql::COMMIT).execute(&mut *self.connection).await.map_err(failed)?;
+        Ok(())
+    }
+
+    /// What every connection of the writer goes through before it is used again: one that was dropped in the middle
+    /// of a transaction leaves it here.
+    async fn end(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        // An error says that there was none, as after every commit.
+        let _ = sqlx::query(sql::ROLLBACK).execute(connection).await;
+        Ok(true)
     }
 }
 
