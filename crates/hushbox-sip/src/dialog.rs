@@ -20,6 +20,7 @@ pub(crate) struct Dialog {
     local_cseq: u32,
     remote_cseq: u32,
     is_secure: bool,
+    allows_update: bool,
 }
 
 struct Route {
@@ -55,12 +56,27 @@ impl Dialog {
             local_cseq: 0,
             remote_cseq: invite.cseq().number,
             is_secure: uri_scheme == Scheme::Sips,
+            allows_update: false,
         }
     }
 
     /// Whether everything in it must stay on TLS (RFC 3261 §12.1.1).
     pub(crate) fn is_secure(&self) -> bool {
         self.is_secure
+    }
+
+    /// Whether the peer takes UPDATE (RFC 3311 §4).
+    pub(crate) fn allows_update(&self) -> bool {
+        self.allows_update
+    }
+
+    pub(crate) fn set_allows_update(&mut self, allows: bool) {
+        self.allows_update = allows;
+    }
+
+    /// The number of our last request.
+    pub(crate) fn local_cseq(&self) -> u32 {
+        self.local_cseq
     }
 
     /// Takes the number of a request inside the dialog. False if the request is late (RFC 3261
@@ -81,6 +97,20 @@ impl Dialog {
     /// The start of a request inside the dialog (RFC 3261 §12.2.1.1).
     pub(crate) fn request(&mut self, method: &str, via: fmt::Arguments<'_>) -> Writer {
         self.local_cseq += 1;
+        self.numbered(method, self.local_cseq, via)
+    }
+
+    /// The ACK of our last request, inside its transaction (RFC 3261 §17.1.1.3).
+    pub(crate) fn ack(&self, via: fmt::Arguments<'_>) -> Writer {
+        self.numbered("ACK", self.local_cseq, via)
+    }
+
+    /// The ACK of a 2xx to the request of this number (RFC 3261 §13.2.2.4).
+    pub(crate) fn ack_of(&self, number: u32, via: fmt::Arguments<'_>) -> Writer {
+        self.numbered("ACK", number, via)
+    }
+
+    fn numbered(&self, method: &str, number: u32, via: fmt::Arguments<'_>) -> Writer {
         let strict = self.route_set.first().filter(|first| !first.is_loose);
         let uri = strict.map_or(&self.remote_target, |first| &first.uri);
         let mut writer = Writer::request(method, uri);
@@ -97,7 +127,7 @@ impl Dialog {
         writer.echo("From", &self.local);
         writer.echo("To", &self.remote);
         writer.echo("Call-ID", &self.call_id);
-        writer.field("CSeq", format_args!("{} {method}", self.local_cseq));
+        writer.field("CSeq", format_args!("{number} {method}"));
         writer
     }
 }

@@ -28,6 +28,8 @@ pub struct Invite {
     pub unsupported: Vec<String>,
     /// Whether an Accept header field leaves us nothing to answer with (RFC 4475 §3.3.15).
     pub refuses_sdp: bool,
+    /// Whether the session interval that it asks for is too short (RFC 4028 §9).
+    pub interval_too_short: bool,
     /// The body.
     pub body: InviteBody,
     /// Every header field as it came.
@@ -47,6 +49,7 @@ impl Invite {
             authorization: None,
             unsupported: Vec::new(),
             refuses_sdp: false,
+            interval_too_short: false,
             body: InviteBody::None,
             headers: Headers::default(),
         }
@@ -58,6 +61,10 @@ impl Invite {
         if !self.unsupported.is_empty() {
             let tags = self.unsupported.join(", ");
             return Some(Rejection::new(420).with_header("Unsupported", &tags));
+        }
+        if self.interval_too_short {
+            let min = crate::limits::MIN_SESSION_EXPIRES_SECS.to_string();
+            return Some(Rejection::new(422).with_header("Min-SE", &min));
         }
         if matches!(self.body, InviteBody::Unsupported) {
             let rejection = Rejection::new(415)

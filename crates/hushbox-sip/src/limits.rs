@@ -33,6 +33,8 @@ pub const MAX_PARTS: usize = 16;
 pub const MAX_PART_DEPTH: usize = 3;
 /// Option tags of Require that an application is told of.
 pub const MAX_OPTION_TAGS: usize = 32;
+/// Seconds of the shortest session interval (RFC 4028 §4).
+pub const MIN_SESSION_EXPIRES_SECS: u32 = 90;
 /// 2xx responses of one dialog that wait for their ACK.
 pub const MAX_UNACKNOWLEDGED: usize = 4;
 /// Empty lines before a message on a stream (RFC 3261 §7.5, RFC 5626 §3.5.1).
@@ -55,6 +57,8 @@ pub struct Limits {
     pub message_timeout: Duration,
     /// Answers to malformed messages, a second.
     pub error_replies_per_second: u32,
+    /// The same to one address.
+    pub error_replies_per_source: u32,
 }
 
 impl Default for Limits {
@@ -65,6 +69,7 @@ impl Default for Limits {
             connections_max: 10_000,
             message_timeout: Duration::from_secs(10),
             error_replies_per_second: 100,
+            error_replies_per_source: 10,
         }
     }
 }

@@ -1,21 +1,16 @@
-//! Requests inside a dialog, and ACK (RFC 3261 §12.2.2, §13.3.1.4, §14.2, §15.1.2).
+//! Requests inside a dialog, and ACK (RFC 3261 §12.2.2, §13.3.1.4, §15.1.2).
 
 use super::Endpoint;
 use super::receive::Incoming;
-use super::respond::Answerable;
-use super::session::{Call, Change, Phase, Unacknowledged};
+use super::session::{Call, Phase};
 use super::timers::Timer;
-use crate::dialog;
-use crate::event::{Event, RequestId, Session};
+use crate::event::{Event, Session};
 use crate::invite::InviteBody;
-use crate::limits;
 use crate::message::method::Method;
 use crate::rejection::Rejection;
 use crate::transaction::NonInviteServer;
 use crate::transport::Flow;
 use bytes::Bytes;
-use rand_core::RngCore;
-use std::time::Instant;
 
 impl Endpoint {
     pub(super) fn handle_in_dialog(&mut self, incoming: &Incoming<'_>) {
@@ -37,6 +32,9 @@ impl Endpoint {
         match method {
             Method::Bye => self.handle_bye(incoming, session),
             Method::Invite => self.handle_reinvite(incoming, session),
+            Method::Update => self.handle_update(incoming, session),
+            // RFC 3262 §3: it acknowledges nothing, since nothing provisional is reliable.
+            Method::Prack => self.refuse(incoming, &Rejection::new(481)),
             _ => self.handle_options(incoming),
         }
     }
@@ -103,96 +101,6 @@ impl Endpoint {
             self.non_invite_servers.insert(incoming.key, server);
         }
         self.transmit(incoming.reply_to, bytes);
-    }
-
-    /// RFC 3261 §14.2.
-    fn handle_reinvite(&mut self, incoming: &Incoming<'_>, session: Session) {
-        let message = incoming.message;
-        let Some(call) = self.calls.get(&session) else { return };
-        if matches!(call.phase, Phase::Ending) {
-            return self.refuse(incoming, &Rejection::new(481));
-        }
-        if matches!(call.phase, Phase::Ringing { .. }) || call.change.is_some() {
-            let after = self.rng.next_u32() % 11;
-            let rejection = Rejection::new(500).with_retry_after(after);
-            return self.refuse(incoming, &rejection);
-        }
-        // RFC 5407 §3.1.4: our offer has no answer yet. Else the ACK may simply be late.
-        let too_many = call.unacknowledged.len() >= limits::MAX_UNACKNOWLEDGED;
-        if too_many || call.unacknowledged.iter().any(|u| u.is_offer) {
-            return self.refuse(incoming, &Rejection::new(491));
-        }
-        if self.refuse_extensions(incoming) {
-            return;
-        }
-        let offer = match message.classify_body() {
-            Ok(InviteBody::None) => None,
-            Ok(InviteBody::Sdp(sdp)) => Some(sdp),
-            Ok(InviteBody::Unsupported) => {
-                let rejection =
-                    Rejection::new(415).with_header("Accept", crate::message::content::ACCEPT);
-                return self.refuse(incoming, &rejection);
-            }
-            Err(error) => return self.respond_to_bad_body(incoming, error),
-        };
-        self.next_id += 1;
-        let request = RequestId(self.next_id);
-        self.begin_invite_transaction(incoming, session);
-        let tag = self.keys.tag(&incoming.key);
-        let change = Change {
-            request,
-            transaction: incoming.key,
-            answerable: Answerable::new(message, &incoming.reach, &tag),
-            cseq: message.cseq().number,
-            target: dialog::target_of(message),
-            offered: offer.is_some(),
-        };
-        if let Some(call) = self.calls.get_mut(&session) {
-            call.change = Some(change);
-        }
-        self.changes.insert(request, session);
-        self.emit(Event::Reinvite { session, request, offer, flow: incoming.flow });
-    }
-
-    fn take_change(&mut self, session: Session) -> Option<Change> {
-        let change = self.calls.get_mut(&session)?.change.take()?;
-        self.changes.remove(&change.request);
-        self.by_transaction.remove(&change.transaction);
-        Some(change)
-    }
-
-    pub(super) fn answer_change(&mut self, now: Instant, request: RequestId, sdp: &Bytes) {
-        let Some(session) = self.changes.get(&request).copied() else { return };
-        let Some(change) = self.take_change(session) else { return };
-        let Some(server) = self.invite_servers.get_mut(&change.transaction) else { return };
-        server.handle_success(now);
-        let (reply_to, deadline) = (server.flow(), server.deadline());
-        self.timers.set(Timer::InviteServer(change.transaction), deadline);
-        let Some(call) = self.calls.get_mut(&session) else { return };
-        call.dialog.refresh_target(change.target);
-        let is_secure = call.dialog.is_secure();
-        let response = self.success(&change.answerable, reply_to, is_secure, sdp);
-        self.transmit(reply_to, response.clone());
-        let is_offer = !change.offered;
-        let sent = Unacknowledged::new(now, change.cseq, reply_to, response);
-        self.await_ack(session, Unacknowledged { is_offer, ..sent });
-    }
-
-    pub(super) fn reject_change(&mut self, now: Instant, request: RequestId, why: &Rejection) {
-        let Some(session) = self.changes.get(&request).copied() else { return };
-        let Some(change) = self.take_change(session) else { return };
-        let flow = self.calls.get(&session).map(|call| call.flow);
-        let agent = flow.map(|flow| self.warn_agent(flow)).unwrap_or_default();
-        let bytes = change.answerable.rejection(why, &self.config.product, &agent);
-        self.finish_invite(now, change.transaction, bytes);
-    }
-
-    /// Refuses what waits for the application, if anything does.
-    pub(super) fn refuse_change(&mut self, now: Instant, session: Session, status: u16) {
-        let request = self.calls.get(&session).and_then(|c| c.change.as_ref()).map(|c| c.request);
-        if let Some(request) = request {
-            self.reject_change(now, request, &Rejection::new(status));
-        }
     }
 
     /// RFC 3261 §13.3.1.4, §17.2.1: the ACK of a refusal belongs to its transaction, that of a

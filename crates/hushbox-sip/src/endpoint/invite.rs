@@ -4,6 +4,7 @@ use super::Endpoint;
 use super::receive::Incoming;
 use super::respond::{Answerable, SUPPORTED};
 use super::session::{Call, Phase, Unacknowledged};
+use super::session_timer::{self, Asked};
 use super::timers::Timer;
 use crate::auth::{Authorization, Challenge};
 use crate::dialog::Dialog;
@@ -37,6 +38,10 @@ impl Endpoint {
         if message.contact().is_some_and(|c| !c.is_sip()) {
             return self.refuse(incoming, &Rejection::new(400));
         }
+        let asked = match session_timer::asked(message) {
+            Ok(asked) => asked,
+            Err(error) => return self.refuse(incoming, &Rejection::new(error.status())),
+        };
         self.next_id += 1;
         let session = Session(self.next_id);
         let tag = self.keys.tag(&incoming.key);
@@ -49,7 +54,7 @@ impl Endpoint {
         let dialog_key = self.keys.dialog(message.call_id(), tag.as_bytes(), remote_tag);
         let identity = incoming.flow.connection.and_then(|c| self.identities.get(&c)).copied();
         let flow = Flow { remote: incoming.reply_to.remote, ..incoming.flow };
-        let call = Call {
+        let mut call = Call {
             transaction: incoming.key,
             phase: Phase::Ringing {
                 answerable: Answerable::new(message, &incoming.reach, &tag),
@@ -63,13 +68,23 @@ impl Endpoint {
             identity,
             unacknowledged: Vec::new(),
             change: None,
+            local_sdp: Bytes::new(),
+            timer: match asked {
+                Asked::Timer(timer) => Some(timer),
+                Asked::Nothing | Asked::TooShort => None,
+            },
+            refresh_at: None,
+            give_up_at: None,
+            is_offering: false,
         };
+        Self::note_allowed(&mut call, message);
         self.dialogs.insert(dialog_key, session);
         if let Some(connection) = flow.connection {
             self.by_connection.insert((connection, session));
         }
         self.calls.insert(session, call);
-        let invite = Box::new(self.describe(incoming, body));
+        let mut invite = Box::new(self.describe(incoming, body));
+        invite.interval_too_short = asked == Asked::TooShort;
         self.emit(Event::Invite { session, invite });
     }
 
@@ -106,6 +121,7 @@ impl Endpoint {
             authorization: authorization(message),
             unsupported: unsupported(message),
             refuses_sdp: !message.accepts_sdp(),
+            interval_too_short: false,
             body,
             headers: headers(message),
         }
@@ -146,30 +162,49 @@ impl Endpoint {
         }
         let before = std::mem::replace(&mut call.phase, Phase::Answered { hang_up: None });
         let Phase::Ringing { answerable, offered, cseq } = before else { return };
-        let (transaction, is_secure) = (call.transaction, call.dialog.is_secure());
+        call.local_sdp = sdp.clone();
+        call.restart_timer(now, call.timer);
+        let transaction = call.transaction;
         let Some(server) = self.invite_servers.get_mut(&transaction) else { return };
         server.handle_success(now);
         let reply_to = server.flow();
         let deadline = server.deadline();
         self.timers.set(Timer::InviteServer(transaction), deadline);
-        let response = self.success(&answerable, reply_to, is_secure, sdp);
+        let response = self.success(&answerable, session, reply_to, Some(sdp));
         self.transmit(reply_to, response.clone());
         let sent = Unacknowledged::new(now, cseq, reply_to, response);
         self.await_ack(session, Unacknowledged { is_offer: !offered, is_first: true, ..sent });
     }
 
-    /// A 200 to an INVITE.
+    /// A 200 to an INVITE or UPDATE.
     pub(super) fn success(
         &self,
         answerable: &Answerable,
+        session: Session,
         flow: Flow,
-        is_secure: bool,
-        sdp: &Bytes,
+        sdp: Option<&Bytes>,
     ) -> Bytes {
         let mut writer = answerable.response(200);
-        writer.field("Contact", self.contact(flow, is_secure));
+        writer.field("Contact", self.contact_of(session, flow));
         self.write_capabilities(&mut writer);
-        writer.finish_sdp(sdp)
+        if let Some(timer) = self.calls.get(&session).and_then(|call| call.timer) {
+            timer.write_answer(&mut writer);
+        }
+        match sdp {
+            Some(sdp) => writer.finish_sdp(sdp),
+            None => writer.finish(),
+        }
+    }
+
+    /// Forgets an INVITE without a word.
+    pub(super) fn discard_first(&mut self, session: Session) {
+        if !self.is_ringing(session) {
+            return;
+        }
+        if let Some(transaction) = self.calls.get(&session).map(|call| call.transaction) {
+            self.remove_invite_server(transaction);
+        }
+        self.terminate(session);
     }
 
     /// Answers the first INVITE with a refusal; the session stays for its caller to end.
@@ -211,12 +246,23 @@ impl Endpoint {
         session: Session,
         challenges: &[Challenge],
     ) {
-        // RFC 3261 §22.2: a user agent server asks with 401.
+        // RFC 3261 §22.2: a user agent server asks with 401; §26.3.2.4: once, so that a forged
+        // source is not flooded by its repetitions.
         let mut rejection = Rejection::new(401);
         for challenge in challenges {
             rejection = rejection.with_header("WWW-Authenticate", challenge.value());
         }
+        let transaction = self.calls.get(&session).map(|call| call.transaction);
         self.reject_first(now, session, &rejection);
+        if let Some(transaction) = transaction
+            && let Some(server) = self.invite_servers.get_mut(&transaction)
+        {
+            server.calm(now);
+            let deadline = server.deadline();
+            self.timers.set(Timer::InviteServer(transaction), deadline);
+            // Some phones come back with their credentials and the same CSeq.
+            self.forget_merge(transaction);
+        }
     }
 }
 

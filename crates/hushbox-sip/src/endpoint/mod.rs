@@ -1,11 +1,14 @@
 //! The user agent server: one object, bytes and time in, bytes and events out.
 
+mod change;
 mod connections;
 mod in_dialog;
 mod invite;
 mod receive;
+mod refresh;
 mod respond;
 mod session;
+mod session_timer;
 mod timeouts;
 mod timers;
 
@@ -13,13 +16,14 @@ use crate::auth::Challenge;
 use crate::event::{Event, RequestId, Session};
 use crate::limits::Limits;
 use crate::rejection::{Reason, Rejection};
-use crate::transaction::{InviteServer, Key, Keys, NonInviteClient, NonInviteServer};
+use crate::transaction::{InviteServer, Key, Keys, NonInviteServer};
 use crate::transport::{ConnectionId, Flow, HostPort, Listener};
 use bytes::Bytes;
 use connections::Connection;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use session::{Call, Phase};
+use respond::ErrorReplies;
+use session::{Call, Client, Phase};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Instant;
@@ -107,7 +111,7 @@ pub struct Endpoint {
     timers: Timers,
     invite_servers: BTreeMap<Key, InviteServer>,
     non_invite_servers: BTreeMap<Key, NonInviteServer>,
-    clients: BTreeMap<Key, (NonInviteClient, Session)>,
+    clients: BTreeMap<Key, Client>,
     /// Requests that must not come again by another path, and which transaction each is.
     merges: BTreeMap<Key, Key>,
     merge_of: BTreeMap<Key, Key>,
@@ -118,8 +122,7 @@ pub struct Endpoint {
     changes: BTreeMap<RequestId, Session>,
     connections: BTreeMap<ConnectionId, Connection>,
     identities: BTreeMap<ConnectionId, u64>,
-    /// Answers to malformed messages since a time.
-    error_replies: Option<(Instant, u32)>,
+    error_replies: ErrorReplies,
 }
 
 impl Endpoint {
@@ -148,7 +151,7 @@ impl Endpoint {
             changes: BTreeMap::new(),
             connections: BTreeMap::new(),
             identities: BTreeMap::new(),
-            error_replies: None,
+            error_replies: ErrorReplies::default(),
         }
     }
 
@@ -219,6 +222,12 @@ impl Endpoint {
         }
     }
 
+    /// Drops a call that was not answered yet without a word: for a flood that is not worth one.
+    pub fn discard(&mut self, now: Instant, session: Session) {
+        self.fire_timers(now);
+        self.discard_first(session);
+    }
+
     /// How much is held.
     pub fn load(&self) -> Load {
         let servers = self.invite_servers.len() + self.non_invite_servers.len();
@@ -252,6 +261,18 @@ impl Endpoint {
             .find(|l| l.local == flow.local)
             .or_else(|| same_transport().next())
             .map_or_else(|| HostPort::from(flow.local), |l| l.advertised.clone())
+    }
+
+    /// A Via of ours (RFC 3261 §8.1.1.7, RFC 3581 §3).
+    fn via(&self, flow: Flow, branch: &str) -> String {
+        let transport = flow.transport.via_name();
+        let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
+        format!("SIP/2.0/{transport} {};branch={branch}{rport}", self.advertised(flow))
+    }
+
+    fn contact_of(&self, session: Session, flow: Flow) -> String {
+        let is_secure = self.calls.get(&session).is_some_and(|c| c.dialog.is_secure());
+        self.contact(flow, is_secure)
     }
 
     /// Our Contact (RFC 3261 §12.1.1).

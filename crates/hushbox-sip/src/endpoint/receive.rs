@@ -47,7 +47,7 @@ impl Endpoint {
 
     /// Takes one message.
     pub(super) fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        let Ok(draft) = Draft::read(bytes) else { return };
+        let Ok(mut draft) = Draft::read(bytes) else { return };
         let message = match draft.check() {
             Ok(message) => message,
             Err(error) => return self.respond_to_malformed(now, flow, &draft, error),
@@ -82,7 +82,7 @@ impl Endpoint {
         }
         // protocols.md §2.10: the method before everything, so that a REGISTER meets no challenge.
         match method {
-            Method::Unserved(_) | Method::Update | Method::Prack => {
+            Method::Unserved(_) => {
                 let rejection = Rejection::new(405).with_header("Allow", ALLOW);
                 return self.respond_stateless(incoming, &rejection);
             }
@@ -91,7 +91,12 @@ impl Endpoint {
                 return self.respond_stateless(incoming, &rejection);
             }
             Method::Cancel => return self.handle_cancel(incoming),
-            Method::Invite | Method::Ack | Method::Bye | Method::Options => {}
+            Method::Invite
+            | Method::Ack
+            | Method::Bye
+            | Method::Options
+            | Method::Update
+            | Method::Prack => {}
         }
         // RFC 3261 §8.2.2.1.
         if incoming.request.uri.scheme() == Scheme::Other {
@@ -146,16 +151,6 @@ impl Endpoint {
         self.write_capabilities(&mut writer);
         let bytes = writer.finish();
         self.transmit(incoming.reply_to, bytes);
-    }
-
-    /// RFC 3261 §17.1.3, §18.1.2: a response with one Via, ours, and of the method that we sent.
-    fn handle_response(&mut self, now: Instant, message: &Message<'_>, status: u16) {
-        let Some(branch) = message.via().branch() else { return };
-        if message.via_count() != 1 || message.cseq().method != Method::Bye {
-            return;
-        }
-        let key = self.keys.client(branch);
-        self.handle_bye_response(now, key, status);
     }
 
     /// Refuses a request whose body can not be read.

@@ -4,6 +4,7 @@ use super::Endpoint;
 use super::receive::Incoming;
 use super::timers::Timer;
 use crate::error::ParseError;
+use crate::limits::Limits;
 use crate::message::lex::Cursor;
 use crate::message::method::Method;
 use crate::message::name::Name;
@@ -14,13 +15,15 @@ use crate::rejection::Rejection;
 use crate::transaction::{InviteServer, canonical};
 use crate::transport::{Flow, Transport};
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// What we serve, for Allow (RFC 3261 §20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS";
-/// Extensions that we have (RFC 3261 §20.37).
-pub(super) const SUPPORTED: [&str; 0] = [];
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK";
+/// Extensions that we have (RFC 3261 §20.37). With 100rel nothing is sent reliably, since nothing
+/// provisional is sent after 100 (RFC 3262 §3); but who requires it must not be refused.
+pub(super) const SUPPORTED: [&str; 2] = ["timer", "100rel"];
 
 /// What is needed to answer a request after its message is gone.
 pub(super) struct Answerable {
@@ -160,7 +163,7 @@ impl Endpoint {
         let field = |name| draft.fields.iter().find(|f| f.name == name).map(|f| f.value);
         let is_request = draft.method.is_some_and(|m| m.text() != b"ACK");
         let (Some(via), Some(cseq)) = (field(Name::Via), field(Name::CSeq)) else { return };
-        if !is_request || !self.take_error_reply(now) {
+        if !is_request || !self.error_replies.take(now, flow, &self.config.limits) {
             return;
         }
         let mut writer = Writer::response(error.status());
@@ -186,13 +189,32 @@ impl Endpoint {
         let bytes = writer.finish();
         self.transmit(reply_to, bytes);
     }
+}
 
-    fn take_error_reply(&mut self, now: Instant) -> bool {
-        let (since, count) = self.error_replies.get_or_insert((now, 0));
-        if now.saturating_duration_since(*since) >= Duration::from_secs(1) {
-            (*since, *count) = (now, 0);
+/// How many answers to malformed messages went out in this second, and to whom. As many sources
+/// at most as answers are allowed.
+#[derive(Debug, Default)]
+pub(super) struct ErrorReplies {
+    since: Option<Instant>,
+    total: u32,
+    by_source: BTreeMap<IpAddr, u32>,
+}
+
+impl ErrorReplies {
+    fn take(&mut self, now: Instant, flow: Flow, limits: &Limits) -> bool {
+        let second = Duration::from_secs(1);
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= second) {
+            *self = ErrorReplies { since: Some(now), ..ErrorReplies::default() };
         }
-        *count += 1;
-        *count <= self.config.limits.error_replies_per_second
+        if self.total >= limits.error_replies_per_second {
+            return false;
+        }
+        let of_source = self.by_source.entry(flow.remote.ip()).or_default();
+        if *of_source >= limits.error_replies_per_source {
+            return false;
+        }
+        *of_source += 1;
+        self.total += 1;
+        true
     }
 }

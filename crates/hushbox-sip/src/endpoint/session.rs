@@ -1,13 +1,16 @@
 //! A session: from its INVITE to its end.
 
 use super::respond::Answerable;
+use super::session_timer::SessionTimer;
 use super::timers::Timer;
 use super::{Endpoint, Output};
 use crate::dialog::Dialog;
 use crate::event::{Event, Failure, RequestId, Session};
 use crate::limits::{T1, T2, TIMEOUT};
+use crate::message::method::Method;
+use crate::message::{CSeq, Message};
 use crate::rejection::Reason;
-use crate::transaction::{Key, NonInviteClient};
+use crate::transaction::{Due, InviteClient, Key, NonInviteClient};
 use crate::transport::Flow;
 use bytes::Bytes;
 use rand_core::RngCore;
@@ -29,6 +32,59 @@ pub(super) struct Call {
     pub(super) unacknowledged: Vec<Unacknowledged>,
     /// A request that changes the session and waits for the application.
     pub(super) change: Option<Change>,
+    /// The description that we gave last, for a refresh.
+    pub(super) local_sdp: Bytes,
+    pub(super) timer: Option<SessionTimer>,
+    /// When we refresh next.
+    pub(super) refresh_at: Option<Instant>,
+    /// When the session is over if nobody has refreshed it.
+    pub(super) give_up_at: Option<Instant>,
+    /// Whether a re-INVITE of ours has no final response.
+    pub(super) is_offering: bool,
+}
+
+/// A request of ours.
+pub(super) struct Client {
+    pub(super) transaction: ClientTransaction,
+    pub(super) session: Session,
+    pub(super) cseq: u32,
+    pub(super) purpose: Purpose,
+}
+
+pub(super) enum ClientTransaction {
+    Invite(InviteClient),
+    NonInvite(NonInviteClient),
+}
+
+pub(super) enum Purpose {
+    Bye,
+    Refresh {
+        /// The ACK of a refused re-INVITE.
+        acknowledgement: Option<Bytes>,
+    },
+}
+
+impl ClientTransaction {
+    pub(super) fn flow(&self) -> Flow {
+        match self {
+            ClientTransaction::Invite(client) => client.flow(),
+            ClientTransaction::NonInvite(client) => client.flow(),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self {
+            ClientTransaction::Invite(client) => client.deadline(),
+            ClientTransaction::NonInvite(client) => Some(client.deadline()),
+        }
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant) -> Due {
+        match self {
+            ClientTransaction::Invite(client) => client.handle_timeout(now),
+            ClientTransaction::NonInvite(client) => client.handle_timeout(now),
+        }
+    }
 }
 
 pub(super) enum Phase {
@@ -54,7 +110,7 @@ pub(super) struct Unacknowledged {
     pub(super) is_first: bool,
 }
 
-/// A re-INVITE that waits for the application.
+/// A re-INVITE or UPDATE that waits for the application.
 pub(super) struct Change {
     pub(super) request: RequestId,
     pub(super) transaction: Key,
@@ -62,6 +118,8 @@ pub(super) struct Change {
     pub(super) cseq: u32,
     pub(super) target: Vec<u8>,
     pub(super) offered: bool,
+    pub(super) is_update: bool,
+    pub(super) timer: Option<SessionTimer>,
 }
 
 impl Unacknowledged {
@@ -81,7 +139,15 @@ impl Unacknowledged {
 
 impl Call {
     fn deadline(&self) -> Option<Instant> {
-        self.unacknowledged.iter().map(|u| u.next.min(u.until)).min()
+        let ack = self.unacknowledged.iter().map(|u| u.next.min(u.until)).min();
+        ack.into_iter().chain(self.refresh_at).chain(self.give_up_at).min()
+    }
+
+    /// The session was refreshed, or is now without a timer.
+    pub(super) fn restart_timer(&mut self, now: Instant, timer: Option<SessionTimer>) {
+        self.timer = timer;
+        self.refresh_at = timer.and_then(|timer| timer.refresh_at(now));
+        self.give_up_at = timer.map(|timer| timer.give_up_at(now));
     }
 
     /// Whether the first 200 still waits for its ACK.
@@ -119,6 +185,14 @@ impl Endpoint {
             let reason = reason.unwrap_or_else(|| Reason::sip(408, "No ACK"));
             return self.send_bye(now, session, &reason);
         }
+        if call.give_up_at.is_some_and(|at| now >= at) {
+            return self.expire(now, session);
+        }
+        if call.refresh_at.is_some_and(|at| now >= at) {
+            call.refresh_at = None;
+            self.send_refresh(now, session);
+            return self.schedule(session);
+        }
         let mut repeated = Vec::new();
         for unacknowledged in call.unacknowledged.iter_mut().filter(|u| now >= u.next) {
             unacknowledged.interval = (unacknowledged.interval * 2).min(T2);
@@ -139,28 +213,26 @@ impl Endpoint {
         let Some(flow) = self.calls.get(&session).and_then(|call| self.way_to(call)) else {
             return self.terminate(session);
         };
-        let advertised = self.advertised(flow);
+        let via = self.via(flow, &branch);
         let product = self.config.product.clone();
         let Some(call) = self.calls.get_mut(&session) else { return };
-        let via = flow.transport.via_name();
-        let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
-        let mut writer = call
-            .dialog
-            .request("BYE", format_args!("SIP/2.0/{via} {advertised};branch={branch}{rport}"));
+        let mut writer = call.dialog.request("BYE", format_args!("{via}"));
         writer.reason(reason);
         writer.field("User-Agent", product);
         let bytes = writer.finish();
         call.unacknowledged.clear();
+        call.restart_timer(now, None);
         call.phase = Phase::Ending;
+        let cseq = call.dialog.local_cseq();
         let client = NonInviteClient::new(now, flow, bytes.clone());
-        self.timers.set(Timer::NonInviteClient(key), Some(client.deadline()));
-        self.clients.insert(key, (client, session));
+        let transaction = ClientTransaction::NonInvite(client);
+        self.insert_client(key, Client { transaction, session, cseq, purpose: Purpose::Bye });
         self.schedule(session);
         self.transmit(flow, bytes);
     }
 
     /// How to reach a peer now: by its flow, or by another connection of the same identity.
-    fn way_to(&self, call: &Call) -> Option<Flow> {
+    pub(super) fn way_to(&self, call: &Call) -> Option<Flow> {
         let Some(connection) = call.flow.connection else { return Some(call.flow) };
         if self.connections.contains_key(&connection) {
             return Some(call.flow);
@@ -170,10 +242,28 @@ impl Endpoint {
         others.filter_map(|(id, _)| self.connections.get(id)).map(|c| c.flow).next()
     }
 
-    pub(super) fn handle_bye_response(&mut self, now: Instant, key: Key, status: u16) {
-        let Some((client, session)) = self.clients.get_mut(&key) else { return };
-        let (is_final, session) = (client.handle_response(now, status), *session);
-        self.timers.set(Timer::NonInviteClient(key), Some(client.deadline()));
+    /// RFC 3261 §17.1.3, §18.1.2: a response with one Via, ours, and the CSeq that we sent.
+    pub(super) fn handle_response(&mut self, now: Instant, message: &Message<'_>, status: u16) {
+        let Some(branch) = message.via().branch() else { return };
+        let key = self.keys.client(branch);
+        let Some(client) = self.clients.get_mut(&key) else { return };
+        let method = match (&client.purpose, &client.transaction) {
+            (Purpose::Bye, _) => Method::Bye,
+            (Purpose::Refresh { .. }, ClientTransaction::Invite(_)) => Method::Invite,
+            (Purpose::Refresh { .. }, ClientTransaction::NonInvite(_)) => Method::Update,
+        };
+        let cseq = CSeq { number: client.cseq, method };
+        if message.via_count() != 1 || message.cseq() != cseq {
+            return;
+        }
+        let session = client.session;
+        let (Purpose::Bye, ClientTransaction::NonInvite(bye)) =
+            (&client.purpose, &mut client.transaction)
+        else {
+            return self.handle_refresh_response(now, key, message, status);
+        };
+        let is_final = bye.handle_response(now, status);
+        self.schedule_client(key);
         if is_final {
             self.terminate(session);
         }
@@ -207,7 +297,7 @@ impl Endpoint {
         self.outputs.push_back(Output::Event(event));
     }
 
-    fn new_branch(&mut self) -> String {
+    pub(super) fn new_branch(&mut self) -> String {
         let mut bytes = [0; 16];
         self.rng.fill_bytes(&mut bytes);
         format!("z9hG4bK{}", hex::encode(bytes))

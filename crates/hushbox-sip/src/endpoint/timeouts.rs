@@ -1,6 +1,7 @@
 //! Deadlines that have come.
 
 use super::Endpoint;
+use super::session::Purpose;
 use super::timers::Timer;
 use crate::transaction::{Due, Key};
 use std::time::Instant;
@@ -12,7 +13,7 @@ impl Endpoint {
             match timer {
                 Timer::InviteServer(key) => self.handle_invite_server_timeout(now, key),
                 Timer::NonInviteServer(key) => self.handle_non_invite_server_timeout(now, key),
-                Timer::NonInviteClient(key) => self.handle_client_timeout(now, key),
+                Timer::Client(key) => self.handle_client_timeout(now, key),
                 Timer::Session(session) => self.handle_session_timeout(now, session),
                 Timer::Connection(connection) => self.handle_slow_stream(connection),
             }
@@ -26,14 +27,23 @@ impl Endpoint {
             Due::Transmit(bytes) => self.transmit(flow, bytes),
             Due::Nothing => {}
             Due::TimedOut | Due::Terminated => {
-                self.invite_servers.remove(&key);
-                if let Some(merged) = self.merge_of.remove(&key) {
-                    self.merges.remove(&merged);
-                }
-                return;
+                return self.remove_invite_server(key);
             }
         }
         self.timers.set(Timer::InviteServer(key), deadline);
+    }
+
+    pub(super) fn remove_invite_server(&mut self, key: Key) {
+        self.invite_servers.remove(&key);
+        self.timers.set(Timer::InviteServer(key), None);
+        self.forget_merge(key);
+    }
+
+    /// The same request by another path is no longer a repetition.
+    pub(super) fn forget_merge(&mut self, key: Key) {
+        if let Some(merged) = self.merge_of.remove(&key) {
+            self.merges.remove(&merged);
+        }
     }
 
     fn handle_non_invite_server_timeout(&mut self, now: Instant, key: Key) {
@@ -49,22 +59,24 @@ impl Endpoint {
     }
 
     fn handle_client_timeout(&mut self, now: Instant, key: Key) {
-        let Some((client, session)) = self.clients.get_mut(&key) else { return };
-        let session = *session;
-        let (due, flow) = (client.handle_timeout(now), client.flow());
-        let deadline = client.deadline();
-        match due {
+        let Some(client) = self.clients.get_mut(&key) else { return };
+        let (session, flow) = (client.session, client.transaction.flow());
+        let is_bye = matches!(client.purpose, Purpose::Bye);
+        match client.transaction.handle_timeout(now) {
             Due::Transmit(bytes) => self.transmit(flow, bytes),
             Due::Nothing => {}
             Due::Terminated => {
                 self.clients.remove(&key);
-                return;
             }
             Due::TimedOut => {
                 self.clients.remove(&key);
-                return self.handle_bye_timeout(session);
+                if is_bye {
+                    self.handle_bye_timeout(session);
+                } else {
+                    self.handle_refresh_timeout(now, session);
+                }
             }
         }
-        self.timers.set(Timer::NonInviteClient(key), Some(deadline));
+        self.schedule_client(key);
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 pub(super) enum Timer {
     InviteServer(Key),
     NonInviteServer(Key),
-    NonInviteClient(Key),
+    Client(Key),
     Session(Session),
     Connection(ConnectionId),
 }

@@ -55,6 +55,7 @@ names! {
     Supported "Supported" "k";
     Authorization "Authorization";
     Accept "Accept";
+    Allow "Allow";
     Timestamp "Timestamp";
     RSeq "RSeq";
     RAck "RAck";

@@ -63,8 +63,9 @@ impl<'a> Draft<'a> {
         Ok(Draft { start, method, fields, body, error })
     }
 
-    /// Checks everything that must be right whatever the message is for.
-    pub(crate) fn check(&self) -> Result<Message<'a>, ParseError> {
+    /// Checks everything that must be right whatever the message is for. A message takes the
+    /// fields along; after an error they are still here.
+    pub(crate) fn check(&mut self) -> Result<Message<'a>, ParseError> {
         let start = self.start?;
         if let Some(error) = self.error {
             return Err(error);
@@ -96,7 +97,7 @@ impl<'a> Draft<'a> {
             call_id: core.call_id.ok_or(ParseError::Missing("Call-ID"))?,
             cseq,
             contact: core.contact,
-            fields: self.fields.clone(),
+            fields: std::mem::take(&mut self.fields),
             body,
         })
     }

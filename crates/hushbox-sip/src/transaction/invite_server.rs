@@ -74,6 +74,15 @@ impl InviteServer {
         self.state = State::Completed { response, timer_g, interval: T1, timer_h };
     }
 
+    /// The final response is not repeated by itself, and soon forgotten; an INVITE that comes again
+    /// until then is still answered with it.
+    pub(crate) fn calm(&mut self, now: Instant) {
+        if let State::Completed { timer_g, timer_h, .. } = &mut self.state {
+            *timer_g = None;
+            *timer_h = now + T4;
+        }
+    }
+
     /// An ACK came. True if it was for this transaction: one for a 2xx is the dialog's.
     pub(crate) fn handle_ack(&mut self, now: Instant) -> bool {
         match self.state {

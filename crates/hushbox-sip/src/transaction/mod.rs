@@ -3,11 +3,13 @@
 //! Each is told of messages and of time, says what to send, and when it wants to be told of time
 //! again. The endpoint owns the tables.
 
+mod invite_client;
 mod invite_server;
 mod key;
 mod non_invite_client;
 mod non_invite_server;
 
+pub(crate) use invite_client::{Answer, InviteClient};
 pub(crate) use invite_server::InviteServer;
 pub(crate) use key::{Key, Keys, canonical};
 pub(crate) use non_invite_client::NonInviteClient;

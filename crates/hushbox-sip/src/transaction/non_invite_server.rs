@@ -26,6 +26,10 @@ impl NonInviteServer {
         NonInviteServer { flow, state: State::Trying }
     }
 
+    pub(crate) fn flow(&self) -> Flow {
+        self.flow
+    }
+
     /// The request came again: what to send.
     pub(crate) fn handle_request(&self) -> Option<Bytes> {
         match &self.state {

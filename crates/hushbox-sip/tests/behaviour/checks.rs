@@ -59,12 +59,17 @@ fn malformed_requests_get_400_and_malformed_acks_and_responses_nothing() {
 
 #[test]
 fn answers_to_garbage_are_limited() {
-    let mut world = World::with_limits(Limits { error_replies_per_second: 5, ..Limits::default() });
+    let limits =
+        Limits { error_replies_per_second: 12, error_replies_per_source: 5, ..Limits::default() };
+    let mut world = World::with_limits(limits);
     let broken = request(udp(), "INVITE", 1).header("no colon here").text();
-    (0..100).for_each(|_| world.receive(udp(), &broken));
+    let source = |n: u8| Flow { remote: address(&format!("192.0.2.{n}:5060")), ..udp() };
+    (0..100).for_each(|_| world.receive(source(1), &broken));
     assert_eq!(world.take_sent().len(), 5);
+    (0..100).for_each(|n| world.receive(source(n), &broken));
+    assert_eq!(world.take_sent().len(), 7);
     world.advance(SECOND);
-    world.receive(udp(), &broken);
+    world.receive(source(1), &broken);
     assert_eq!(world.take_sent().len(), 1);
 }
 

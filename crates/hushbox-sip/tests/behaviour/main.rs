@@ -8,6 +8,8 @@ mod dialog;
 mod hanging_up;
 mod on_the_wire;
 mod reinvite;
+mod session_timer;
 mod streams;
 mod transactions;
+mod update;
 mod world;

@@ -180,6 +180,7 @@ enum Step {
         path: u8,
         knows_tag: bool,
         has_body: bool,
+        timer: &'static str,
     },
     /// Something that was sent arrives again.
     Again(prop::sample::Index),
@@ -194,15 +195,24 @@ enum Step {
     Wait(u16),
 }
 
+const TIMERS: [&str; 4] = [
+    "",
+    "Session-Expires: 90\r\nSupported: timer\r\n",
+    "Session-Expires: 90;refresher=uas\r\nSupported: timer\r\nAllow: UPDATE\r\n",
+    "Session-Expires: 90;refresher=uas\r\nSupported: timer\r\nAllow: INVITE\r\n",
+];
+
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
-    let methods = &["INVITE", "INVITE", "INVITE", "ACK", "ACK", "CANCEL", "BYE", "OPTIONS"][..];
-    let send =
-        (prop::sample::select(methods), 0..2u8, 1..5u8, 0..2u8, any::<bool>(), any::<bool>());
+    let methods = &[
+        "INVITE", "INVITE", "INVITE", "ACK", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK",
+    ][..];
+    let timers = prop::sample::select(&TIMERS[..]);
+    let methods = prop::sample::select(methods);
+    let send = (methods, 0..2u8, 1..5u8, 0..2u8, any::<bool>(), any::<bool>(), timers);
     prop_oneof![
-        8 => send.prop_map(|(method, call, cseq, path, knows_tag, has_body)| Step::Send {
-            method, call, cseq, path, knows_tag, has_body,
-        }),
+        8 => send.prop_map(|(method, call, cseq, path, knows_tag, has_body, timer)| Step::Send {
+            method, call, cseq, path, knows_tag, has_body, timer }),
         2 => index().prop_map(Step::Again),
         1 => (100..600u16).prop_map(Step::Respond),
         3 => index().prop_map(Step::Answer),
@@ -212,6 +222,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => index().prop_map(Step::RejectReinvite),
         1 => Just(Step::CloseStream),
         3 => (0..3000u16).prop_map(Step::Wait),
+        1 => (0..60_000u16).prop_map(Step::Wait),
     ]
 }
 
@@ -382,7 +393,7 @@ impl Run {
     }
 
     fn message(&mut self, step: &Step) -> String {
-        let Step::Send { method, call, cseq, path, knows_tag, has_body } = step else {
+        let Step::Send { method, call, cseq, path, knows_tag, has_body, timer } = step else {
             return String::new();
         };
         let tag = self.tags.get(&format!("Call-ID: call{call}")).filter(|_| *knows_tag);
@@ -399,7 +410,7 @@ impl Run {
              Via: SIP/2.0/{transport} 192.0.2.1:5070;branch={branch};rport\r\n\
              From: <sip:jane@pbx.example.com>;tag=f{call}\r\n\
              To: <sip:1001@vm.example.com>{tag}\r\nCall-ID: call{call}\r\n\
-             CSeq: {cseq} {method}\r\nContact: <sip:jane@192.0.2.1>\r\n\
+             CSeq: {cseq} {method}\r\n{timer}Contact: <sip:jane@192.0.2.1>\r\n\
              Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{body}"
         )
     }
