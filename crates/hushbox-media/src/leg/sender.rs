@@ -284,3 +284,21 @@ impl Sender {
 fn first_sequence(random: &mut impl RngCore) -> u16 {
     (random.next_u32() & 0x7fff) as u16
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn sequence_numbers_start_below_2_to_the_15th_and_differ() {
+        let first = |seed| Sender::new(&mut ChaCha20Rng::from_seed([seed; 32])).sequence;
+        let mut all: Vec<u16> = (0..40).map(first).collect();
+        assert!(all.iter().all(|&sequence| sequence < 0x8000));
+        all.sort_unstable();
+        all.dedup();
+        assert!(all.len() > 30);
+    }
+}

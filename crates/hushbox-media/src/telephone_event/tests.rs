@@ -78,6 +78,13 @@ fn the_same_key_again_40_ms_later_is_a_second_press() {
 }
 
 #[test]
+fn a_marker_begins_a_press_even_where_the_last_one_still_reached() {
+    let mut rows = press(10, 1000, 1);
+    rows.extend(press(18, 1800, 1));
+    assert_eq!(keys(&rows), "11");
+}
+
+#[test]
 fn lost_ends_do_not_join_two_presses() {
     let mut rows = press(10, 1000, 1);
     rows.truncate(3);

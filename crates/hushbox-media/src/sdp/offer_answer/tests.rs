@@ -155,6 +155,13 @@ fn dynamic_payload_types_follow_the_offer() {
     assert_eq!(agreed.codec, Codec::Pcma);
 }
 
+/// RFC 5761 §4: their packets would look like RTCP.
+#[test]
+fn payload_types_that_collide_with_rtcp_are_not_taken() {
+    let offer = sdp("m=audio 5000 RTP/AVP 72 0\na=rtpmap:72 PCMU/8000\na=rtcp-mux");
+    assert_eq!(media_lines(&answer(false, &offer).unwrap().1), ["m=audio 4000 RTP/AVP 0"]);
+}
+
 #[test]
 fn hold_is_answered_by_its_counterpart() {
     for (line, ours, may_send) in [
