@@ -9,8 +9,8 @@ pub const SPOOL_SEGMENT_BYTES_MIN: u64 = 128 * 1024;
 /// Shards whose spools are looked for in a data folder.
 pub const SHARDS_MAX: u16 = 1024;
 
-/// Bytes of an audit segment before the next one begins.
-pub const AUDIT_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of an audit segment before the next one begins. A start reads the last one whole.
+pub const AUDIT_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Bytes that stay allocated ahead of the audit log, to be used when the disk is full.
 pub const AUDIT_RESERVE_BYTES: u64 = 4 * 1024 * 1024;

@@ -120,6 +120,7 @@ impl SpoolLog {
             buffer: Vec::new(),
         };
         log.free_all()?;
+        log.prepare();
         Ok((log, found.recovered))
     }
 
@@ -183,7 +184,7 @@ impl SpoolLog {
             let (file, used) = (Arc::clone(&segment.file), segment.used);
             return Some(Job(Task::Overwrite { generation, file, used }));
         }
-        if self.blanks.is_empty() && !self.blank_failed && self.active.is_some() {
+        if self.blanks.is_empty() && !self.blank_failed {
             let number = self.take_number();
             let (volume, len) = (Arc::clone(&self.volume), self.options.segment_bytes);
             return Some(Job(Task::Prepare { volume, number, len }));
@@ -354,6 +355,13 @@ impl SpoolLog {
             self.blanks.push(blank);
         } else if let Err(error) = self.volume.remove(&blank.name) {
             tracing::warn!(%error, segment = blank.name, "an empty spool segment could not be removed");
+        }
+    }
+
+    /// Sees to it that the first append finds a segment ready. A full disk is no reason not to start.
+    fn prepare(&mut self) {
+        if let Some(job) = self.next_job(false) {
+            self.finish(job.run());
         }
     }
 

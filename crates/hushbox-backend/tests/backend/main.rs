@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod full_disk;
+mod golden;
 mod index_conformance;
 mod objects_conformance;
 mod sqlite;

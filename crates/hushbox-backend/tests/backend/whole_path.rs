@@ -28,7 +28,7 @@ use crate::support::{
 const DEVICE: DeviceId = DeviceId::from_bytes([0xd1; 16]);
 
 /// A server's files, opened as a start opens them.
-struct House {
+pub(crate) struct House {
     _lock: FolderLock,
     keys: KeyFiles,
     index: SqliteIndex,
@@ -48,7 +48,7 @@ fn small() -> (SpoolOptions, AuditOptions) {
 }
 
 /// What quickstart does: keys, and a directory signed with them.
-async fn quickstart(dir: &Path) {
+pub(crate) async fn quickstart(dir: &Path) {
     let data = dir.join("data");
     let keys = KeyFiles::at(&dir.join("keys"), &data);
     let new = keys.create().unwrap();
@@ -65,7 +65,7 @@ async fn quickstart(dir: &Path) {
 }
 
 impl House {
-    async fn open(dir: &Path) -> House {
+    pub(crate) async fn open(dir: &Path) -> House {
         let data = dir.join("data");
         let lock = FolderLock::take(&data).unwrap();
         let keys = KeyFiles::at(&dir.join("keys"), &data);
@@ -99,8 +99,20 @@ impl House {
         }
     }
 
+    pub(crate) fn audit(&self) -> AuditReader {
+        self.audit.reader()
+    }
+
+    pub(crate) fn directory_key(&self) -> hushbox_store::signing::DirectoryKey {
+        self.keys.directory_key().unwrap()
+    }
+
+    pub(crate) async fn close(self) {
+        self.index.close().await;
+    }
+
     /// Records a message and syncs what of it was recorded so far.
-    async fn record(&mut self, byte: u8, seconds: u64, to_its_end: bool) {
+    pub(crate) async fn record(&mut self, byte: u8, seconds: u64, to_its_end: bool) {
         let public_key = self.directory.mailbox(MAILBOX).unwrap().public_key;
         let mut records = recorded(&start(byte, MAILBOX, public_key), seconds);
         if !to_its_end {
@@ -115,7 +127,7 @@ impl House {
     }
 
     /// Delivers what the start found, or stops after so many steps, as a kill does.
-    async fn deliver(&mut self, mut steps: usize) {
+    pub(crate) async fn deliver(&mut self, mut steps: usize) {
         let node_key = self.keys.node_key().unwrap();
         for message in std::mem::take(&mut self.spooled) {
             let audited = self.audited(&message);
@@ -195,7 +207,7 @@ impl House {
         pending.confirmed(&batch.synced()).unwrap()
     }
 
-    async fn log_in(&mut self) -> OpenMailbox {
+    pub(crate) async fn log_in(&mut self) -> OpenMailbox {
         let authorised = self.authorised(MAILBOX, None);
         let keys = MailboxKeys::in_directory(&self.directory, MAILBOX).unwrap();
         match self.keys.run(KeyRequest::OpenMailbox { authorised, keys }).await.unwrap() {
@@ -204,7 +216,7 @@ impl House {
         }
     }
 
-    async fn messages(&self, open: &OpenMailbox) -> Vec<MessageRow> {
+    pub(crate) async fn messages(&self, open: &OpenMailbox) -> Vec<MessageRow> {
         let listing = Listing::opened(open, [MessageState::New]);
         match self.index.run(IndexRequest::Messages(listing)).await.unwrap() {
             IndexReply::Messages(rows) => rows,
@@ -212,7 +224,7 @@ impl House {
         }
     }
 
-    async fn heard(&mut self, open: &OpenMailbox, row: &MessageRow) -> Vec<u8> {
+    pub(crate) async fn heard(&mut self, open: &OpenMailbox, row: &MessageRow) -> Vec<u8> {
         let authorised = self.authorised(row.message_ref(), Some(row));
         let record = self.audit.reader().record(row.audit_seq).unwrap().unwrap();
         let audited = Audited::in_record(&record).map(|(_, audited)| audited.manifest);
