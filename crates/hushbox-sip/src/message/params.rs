@@ -66,11 +66,6 @@ impl<'a> Params<'a> {
     pub fn has(&self, name: &str) -> bool {
         self.iter().any(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
     }
-
-    /// How often a parameter is there.
-    pub(crate) fn count(&self, name: &str) -> usize {
-        self.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).count()
-    }
 }
 
 /// Parameters of a URI: no white space, no quotes, escapes allowed.

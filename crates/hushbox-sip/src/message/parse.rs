@@ -187,13 +187,17 @@ impl<'a> Core<'a> {
 
 fn tagged(value: &[u8]) -> Option<Address<'_>> {
     let address = Address::parse_single(value)?;
-    let tags = address.params().count("tag");
-    let fits = tags == 0
-        || tags == 1
-            && address.tag().is_some_and(|t| {
-                t.len() <= limits::MAX_IDENTIFIER_BYTES && t.iter().all(|b| lex::is_token(*b))
-            });
-    fits.then_some(address)
+    let mut has_tag = false;
+    for (name, value) in address.params().iter() {
+        if name.eq_ignore_ascii_case(b"tag") {
+            let value = value.filter(|t| t.len() <= limits::MAX_IDENTIFIER_BYTES)?;
+            if has_tag || !value.iter().all(|b| lex::is_token(*b)) {
+                return None;
+            }
+            has_tag = true;
+        }
+    }
+    Some(address)
 }
 
 /// RFC 3261 §20.8: `word [ "@" word ]`.
@@ -327,6 +331,9 @@ fn field(line: &[u8]) -> Option<Field<'_>> {
 }
 
 fn has_stray_break(value: &[u8]) -> bool {
+    if !value.contains(&b'\r') && !value.contains(&b'\n') {
+        return false;
+    }
     let mut rest = value;
     loop {
         match rest {

@@ -1,8 +1,7 @@
 //! What another parser, `rsip`, makes of messages that both accept: the same.
 //!
-//! It knows no compact names, no IPv6, no `tel:` and no user with a dot, and stops at a second Via on
-//! a line; so the
-//! messages here have none of these.
+//! It knows no compact names, no IPv6, no `tel:` and no user with a dot, and stops at a second Via
+//! on a line; so the messages here have none of these.
 
 use hushbox_sip::message::name::Name;
 use hushbox_sip::{Message, message::StartLine};
