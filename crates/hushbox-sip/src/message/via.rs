@@ -41,17 +41,16 @@ impl<'a> Via<'a> {
         let before_params = cursor.position() - start;
         let params = Params::parse(cursor)?;
         let text = cursor.since(start);
-        let once = |name| params.count(name) <= 1;
-        let branch_fits =
-            params.get("branch").is_none_or(|b| b.len() <= limits::MAX_IDENTIFIER_BYTES);
-        (once("branch") && once("rport") && branch_fits).then_some(Via {
-            text,
-            before_params,
-            transport,
-            host,
-            port,
-            params,
-        })
+        let (mut branches, mut rports) = (0, 0);
+        for (name, value) in params.iter() {
+            if name.eq_ignore_ascii_case(b"branch") {
+                branches += 1;
+                value.filter(|b| b.len() <= limits::MAX_IDENTIFIER_BYTES)?;
+            }
+            rports += usize::from(name.eq_ignore_ascii_case(b"rport"));
+        }
+        let via = Via { text, before_params, transport, host, port, params };
+        (branches <= 1 && rports <= 1).then_some(via)
     }
 
     /// The value as it was written.
