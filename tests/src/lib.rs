@@ -5,3 +5,4 @@ pub mod calls;
 mod compile_fail;
 pub mod fuzz;
 pub mod trial;
+pub mod world;

@@ -130,6 +130,52 @@ events! {
     SrtpAuthFail = 91, "srtp.auth-fail";
 }
 
+impl EventName {
+    /// Whether only a permit leads to it: then the log writes it down itself, with the actor and object of the permit.
+    #[must_use]
+    pub const fn needs_permit(self) -> bool {
+        match self {
+            Self::SessionStart
+            | Self::MsgPlayStart
+            | Self::MsgDownload
+            | Self::MsgDelete
+            | Self::MsgRestore
+            | Self::MsgPurge
+            | Self::MsgFlag
+            | Self::MsgReveal
+            | Self::MsgList => true,
+            Self::CallIn
+            | Self::RecordStart
+            | Self::RecordFinish
+            | Self::RecordAbort
+            | Self::MsgPlayStop
+            | Self::MsgQuarantine
+            | Self::AuthOk
+            | Self::AuthFail
+            | Self::AuthLock
+            | Self::AuthUnlock
+            | Self::AuthDigestFail
+            | Self::SessionEnd
+            | Self::DirectoryChange
+            | Self::DirectoryRefused
+            | Self::ConfigLoad
+            | Self::FeatureRefused
+            | Self::AccessRefused
+            | Self::KeyCreate
+            | Self::KeyUnwrapDenied
+            | Self::IntegrityFailure
+            | Self::ServiceStart
+            | Self::ServiceStop
+            | Self::ServiceRecovered
+            | Self::TimeStep
+            | Self::AuditVerify
+            | Self::AuditGap
+            | Self::TlsPeerReject
+            | Self::SrtpAuthFail => false,
+        }
+    }
+}
+
 impl fmt::Display for EventName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -75,12 +75,21 @@ impl Log {
     ) -> Pending<A> {
         let (grounds, object) = permit.into_parts();
         let event = Event::permitted(A::EVENT, &grounds, extra);
-        let position = self.append_event(now, event);
+        let position = self.append_record(now, event);
         Pending::new(grounds, object, position, now.utc)
     }
 
     /// Writes down what happened without anybody's permit.
+    ///
+    /// # Panics
+    ///
+    /// For an event that only a permit leads to: a record of an access names who was permitted it, or is not written.
     pub fn append_event(&mut self, now: Now, event: Event) -> Position {
+        assert!(!event.name.needs_permit(), "{} is written with its permit", event.name);
+        self.append_record(now, event)
+    }
+
+    fn append_record(&mut self, now: Now, event: Event) -> Position {
         let running = now.monotonic.saturating_duration_since(self.started);
         let record = Record {
             seq: self.next.next_seq,

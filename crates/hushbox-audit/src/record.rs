@@ -182,11 +182,7 @@ fn read_fields(input: &mut Reader<'_>, event: &mut Event) -> Result<(), Error> {
             7 => event.call = Some(CallId::from_bytes(array(bytes)?)),
             8 => event.uid = Some(u32::from_be_bytes(array(bytes)?)),
             9 => event.rule = Some(Cow::Owned(text(bytes)?)),
-            10 => {
-                let reason = text(bytes)?;
-                let known = Reason::new(&reason).ok().filter(|known| known.as_str() == reason);
-                event.reason = Some(known.ok_or(Error::Record)?);
-            }
+            10 => event.reason = Some(Reason::read_back(text(bytes)?)),
             _ => return Err(Error::Record),
         }
     }

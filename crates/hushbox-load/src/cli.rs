@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -152,7 +153,18 @@ pub async fn main() -> ExitCode {
     }
 }
 
+/// A program that reads the report gets one even where the proof could not be tried.
 async fn probe_command(arguments: ProbeArguments) -> Result<bool, Error> {
+    let json = arguments.json;
+    let done = prove(arguments).await;
+    if let (true, Err(e)) = (json, &done) {
+        let step = Step::new("probe", false, Duration::ZERO, e.to_string());
+        print_report(&Report::new(vec![step]), true, false);
+    }
+    done
+}
+
+async fn prove(arguments: ProbeArguments) -> Result<bool, Error> {
     let mut trial = Trial::read(&arguments.trial)?;
     if arguments.secrets_stdin {
         let mut secrets = read_secrets()?;

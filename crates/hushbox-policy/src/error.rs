@@ -17,7 +17,7 @@ pub enum Error {
     Caller,
     /// A reason that is empty, too long, or holds what the audit log must not hold.
     #[error(
-        "a reason has 3 to 200 printable characters and holds no number of seven digits or more"
+        "a reason has 3 to 200 printable characters and no telephone number (seven digits or more)"
     )]
     Reason,
     /// A PIN verifier whose algorithm or parameters are not among those this build accepts.

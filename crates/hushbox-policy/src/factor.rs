@@ -205,6 +205,17 @@ mod tests {
     }
 
     #[test]
+    fn a_verifier_of_the_first_kind_is_still_written_and_read() {
+        let golden = concat!(
+            r#"{"kind":"hmac-sha256-argon2id-v19","m":19456,"t":2,"p":1,"#,
+            r#""salt":"000102030405060708090a0b0c0d0e0f","#,
+            r#""mac":"15617fe78c9ba8dd5a933a58d5afa3dc8f0a94166ebc44860ddaaf65b55441c7"}"#,
+        );
+        let verifier: PinVerifier = serde_json::from_str(golden).unwrap();
+        assert_eq!(serde_json::to_string(&verifier).unwrap(), golden);
+    }
+
+    #[test]
     fn a_row_cannot_ask_for_more_work_than_the_machine_has() {
         let mac = "00".repeat(32);
         for (m, t, p) in [(1 << 31, 2, 1), (19456, 1000, 1), (19456, 2, 64), (0, 2, 1), (8, 0, 1)] {

@@ -175,16 +175,13 @@ impl Lockout {
     /// Takes a try back because it was right. A pair and a person begin anew; a source and everybody are only given
     /// this one try back, so that one good log-in does not cover for a hundred bad ones.
     pub fn success(&mut self, now: Now, attempt: &Try) -> Vec<CounterRow> {
-        let tag = attempt.tag();
-        let mut rows = Vec::new();
-        for key in attempt.keys() {
-            if let Some(counter) = self.counters.get_mut(&key) {
-                counter.take_back(&key, tag, now.monotonic);
-                rows.push(counter.row(key, now.monotonic));
-            }
-        }
-        self.forget_empty();
-        rows
+        self.take_back(now, attempt, Counter::take_back)
+    }
+
+    /// Takes back a try that was counted and then never compared, because there was no room to. Unlike a success it
+    /// proves nothing: it takes back this one try and no other, or whoever keeps the machine busy could guess for ever.
+    pub fn withdraw(&mut self, now: Now, attempt: &Try) -> Vec<CounterRow> {
+        self.take_back(now, attempt, Counter::withdraw)
     }
 
     /// Lifts a lock by hand.
@@ -221,6 +218,23 @@ impl Lockout {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.counters.is_empty()
+    }
+
+    fn take_back(
+        &mut self,
+        now: Now,
+        attempt: &Try,
+        how: fn(&mut Counter, &LockKey, Option<Tag>, Instant),
+    ) -> Vec<CounterRow> {
+        let mut rows = Vec::new();
+        for key in attempt.keys() {
+            if let Some(counter) = self.counters.get_mut(&key) {
+                how(counter, &key, attempt.tag(), now.monotonic);
+                rows.push(counter.row(key, now.monotonic));
+            }
+        }
+        self.forget_empty();
+        rows
     }
 
     fn forget_empty(&mut self) {

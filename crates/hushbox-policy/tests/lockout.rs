@@ -166,6 +166,48 @@ fn a_right_pin_among_calls_at_once_is_still_right() {
     assert_eq!(world.locked(&bound()), None);
 }
 
+/// Argon2's queue is bounded: when it is full nothing is compared, and no failure counted.
+#[test]
+fn a_try_that_was_never_compared_is_taken_back_and_no_other() {
+    let mut world = World::new();
+    world.wrong_times(PAIR_FAILURES - 1, &bound());
+    for _ in 0..100 {
+        assert_eq!(world.wrong(&bound()), Ok(()), "the tenth, which is not compared");
+        assert!(world.locked(&bound()).is_some());
+        let rows = world.lockout.withdraw(world.now, &bound());
+        assert_eq!((rows[0].failures, rows[0].locks), (PAIR_FAILURES - 1, 0));
+        world.keep(rows);
+    }
+    world.restart(MINUTE);
+    world.wrong_times(1, &bound());
+    assert!(world.locked(&bound()).is_some());
+}
+
+#[test]
+fn an_unbound_try_that_was_never_compared_blocks_nobody() {
+    let mut world = World::new();
+    for source in 0..200 {
+        let attempt = stranger(source, source);
+        assert_eq!(world.wrong(&attempt), Ok(()), "{source}");
+        let rows = world.lockout.withdraw(world.now, &attempt);
+        world.keep(rows);
+    }
+    assert!(world.lockout.is_empty());
+}
+
+#[test]
+fn taking_a_try_back_leaves_a_person_blocked_for_the_others() {
+    let mut world = World::new();
+    for source in 0..PERSON_FAILURES as u8 {
+        assert_eq!(world.wrong(&stranger(1, source)), Ok(()));
+    }
+    world.wait(LOCK_FIRST);
+    assert_eq!(world.wrong(&stranger(1, 50)), Ok(()));
+    world.lockout.withdraw(world.now, &stranger(1, 50));
+    let locked = world.locked(&stranger(1, 51)).unwrap();
+    assert_eq!((locked.by, locked.remaining), (LockKey::Person(person(1)), Some(LOCK_FIRST)));
+}
+
 #[test]
 fn killing_the_server_between_tries_resets_nothing() {
     let mut world = World::new();

@@ -185,16 +185,13 @@ impl Deposit {
     /// Seals frames as they came; `samples` is the recording's length with them. More than one record only where the
     /// frames are longer than a chunk may be; none for no frames.
     pub fn chunk(&mut self, frames: &[u8], samples: u64) -> Result<Vec<Record>, SealError> {
-        frames
-            .chunks(limits::CHUNK_BYTES_MAX)
-            .map(|piece| self.record(piece, samples, false))
-            .collect()
+        frames.chunks(limits::CHUNK_BYTES_MAX).map(|piece| self.record(piece, samples)).collect()
     }
 
-    /// Ends the message: an empty last chunk, which says that there is no more, and the last record. Once both are
-    /// synced the message is saved.
-    pub fn finish(mut self, ending: Ending) -> Result<[Record; 2], SealError> {
-        let chunk = self.record(&[], ending.samples, true)?;
+    /// Ends the message: once this record is synced it is saved. The last chunk, empty and sealed as the last, stands
+    /// in the same record, so a crash leaves both or neither.
+    pub fn finish(mut self, ending: Ending) -> Result<Record, SealError> {
+        let sealed_end = Bytes::from(self.seal(&[], true)?);
         let last = Last {
             end: ending.end,
             quiet: ending.quiet,
@@ -203,15 +200,11 @@ impl Deposit {
             sample_rate: self.sample_rate,
             object_len: self.object_len,
             object_hash: hash_of_digest(&self.hash.finish()),
+            sealed_end,
         };
         let message = self.sealer.header().message;
-        let last = Record {
-            kind: RecordKind::Last,
-            message,
-            index: 0,
-            body: Bytes::from(last.to_bytes()),
-        };
-        Ok([chunk, last])
+        let body = Bytes::from(last.to_bytes());
+        Ok(Record { kind: RecordKind::Last, message, index: 0, body })
     }
 
     /// Ends a message that nobody will miss: no packet came, or all was digital silence.
@@ -220,17 +213,21 @@ impl Deposit {
         Record { kind: RecordKind::Discarded, message, index: 0, body: Bytes::new() }
     }
 
-    fn record(&mut self, plaintext: &[u8], samples: u64, last: bool) -> Result<Record, SealError> {
+    fn record(&mut self, plaintext: &[u8], samples: u64) -> Result<Record, SealError> {
         let index = self.sealer.count();
+        let sealed = self.seal(plaintext, false)?;
+        let body = Bytes::from([samples.to_be_bytes().as_slice(), &sealed].concat());
+        Ok(Record { kind: RecordKind::Chunk, message: self.message(), index, body })
+    }
+
+    fn seal(&mut self, plaintext: &[u8], last: bool) -> Result<Vec<u8>, SealError> {
         let sealed = self.sealer.seal(plaintext, last)?;
         let head = chunk_head(&sealed);
         self.hash.update(&head);
         self.hash.update(&sealed);
-        self.object_len = self
-            .object_len
-            .saturating_add(u64::try_from(head.len() + sealed.len()).unwrap_or(u64::MAX));
-        let body = Bytes::from([samples.to_be_bytes().as_slice(), &sealed].concat());
-        Ok(Record { kind: RecordKind::Chunk, message: self.message(), index, body })
+        let len = u64::try_from(head.len() + sealed.len()).unwrap_or(u64::MAX);
+        self.object_len = self.object_len.saturating_add(len);
+        Ok(sealed)
     }
 }
 
@@ -322,8 +319,9 @@ pub(crate) fn parse_chunk(body: &Bytes) -> Option<(u64, Bytes)> {
 ///
 /// ```text
 /// version(1) end(1) quiet(1) zero(1) | chunk count(4) | samples(8) | sample rate(4) | object length(8) | hash(32)
+/// | length(2) sealed last chunk
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Last {
     /// How it ended.
     pub end: EndKind,
@@ -339,16 +337,21 @@ pub struct Last {
     pub object_len: u64,
     /// SHA-256 of that object.
     pub object_hash: Hash,
+    /// The empty last chunk, sealed as the last.
+    pub sealed_end: Bytes,
 }
 
 impl Last {
-    fn to_bytes(self) -> Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![RECORD_VERSION, self.end.code(), u8::from(self.quiet), 0];
         bytes.extend_from_slice(&self.chunk_count.to_be_bytes());
         bytes.extend_from_slice(&self.samples.to_be_bytes());
         bytes.extend_from_slice(&self.sample_rate.to_be_bytes());
         bytes.extend_from_slice(&self.object_len.to_be_bytes());
         bytes.extend_from_slice(self.object_hash.as_bytes());
+        let len = u16::try_from(self.sealed_end.len()).unwrap_or(u16::MAX);
+        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend_from_slice(&self.sealed_end);
         bytes
     }
 
@@ -369,8 +372,9 @@ impl Last {
                 sample_rate: reader.u32()?,
                 object_len: reader.u64()?,
                 object_hash: Hash::from_bytes(reader.array()?),
+                sealed_end: Bytes::copy_from_slice(reader.short_bytes()?),
             };
-            reader.is_empty().then_some(last)
+            (reader.is_empty() && plausible_chunk_len(last.sealed_end.len())).then_some(last)
         };
         fields().ok_or(FormatError::Malformed("last record"))
     }
@@ -419,7 +423,7 @@ mod tests {
         let (mut deposit, first) = begin();
         let mut records = vec![first];
         records.extend(deposit.chunk(&MARKER.repeat(20), 8000).unwrap());
-        records.extend(deposit.finish(ending()).unwrap());
+        records.push(deposit.finish(ending()).unwrap());
         for record in records {
             for secret in [MARKER, &[9; 8]] {
                 assert!(!record.body.windows(secret.len()).any(|window| window == secret));
@@ -441,11 +445,9 @@ mod tests {
         let (mut deposit, first) = begin();
         let first = First::parse(&first.body).unwrap();
         let chunk = deposit.chunk(b"frames", 8000).unwrap().remove(0);
-        let [empty, last] = deposit.finish(ending()).unwrap();
-        let last = Last::parse(&last.body).unwrap();
+        let last = Last::parse(&deposit.finish(ending()).unwrap().body).unwrap();
         let mut object = first.stream.to_bytes().to_vec();
-        for record in [chunk, empty] {
-            let (_, sealed) = parse_chunk(&record.body).unwrap();
+        for sealed in [parse_chunk(&chunk.body).unwrap().1, last.sealed_end.clone()] {
             object.extend_from_slice(&chunk_head(&sealed));
             object.extend_from_slice(&sealed);
         }
@@ -477,7 +479,7 @@ mod tests {
             len in any::<prop::sample::Index>(),
         ) {
             let (deposit, first) = begin();
-            let [_, last] = deposit.finish(ending()).unwrap();
+            let last = deposit.finish(ending()).unwrap();
             for body in [first.body, last.body] {
                 let mut bytes = body.to_vec();
                 for (at, byte) in &changes {

@@ -23,8 +23,9 @@ pub struct SpooledMessage {
     pub samples: u64,
     /// Its last record, if one was synced *and* the chunks are those that it counts and hashes.
     pub last: Option<Last>,
-    /// There is a last record, but the chunks are not all there or not the ones it hashed: the message was saved once
-    /// and was damaged since. What is left is delivered as truncated, and somebody must hear of it.
+    /// There is a last record, but the chunks are not all there or not the ones it hashed. Where the sync that covers
+    /// them had not ended, nobody was told that the message is saved; otherwise it was damaged since. What is left is
+    /// delivered as truncated, and somebody must hear of it.
     pub damaged: bool,
 }
 
@@ -61,8 +62,8 @@ pub struct Recovered {
     pub messages: Vec<SpooledMessage>,
     /// Messages that need nothing more: delivered, discarded, or broken off before any sound was recorded.
     pub finished: Vec<MessageId>,
-    /// Chunks without a readable first record: their key is lost, nothing can open them. Never the result of a crash
-    /// alone, since the first record is synced before or with every chunk.
+    /// Messages of which something was written and nothing can be delivered: the first record, and with it the key, or
+    /// every chunk is lost. After a crash it can be one whose first second was not synced yet; else it is damage.
     pub orphaned: Vec<MessageId>,
 }
 
@@ -97,7 +98,9 @@ impl Recovery {
                     pieces.chunks.entry(record.index).or_insert(chunk);
                 }
             }
-            RecordKind::Last => pieces.last = pieces.last.or(Last::parse(&record.body).ok()),
+            RecordKind::Last => {
+                pieces.last = pieces.last.take().or(Last::parse(&record.body).ok());
+            }
             RecordKind::Delivered | RecordKind::Discarded => pieces.finished = true,
         }
     }
@@ -110,7 +113,7 @@ impl Recovery {
                 recovered.finished.push(id);
                 continue;
             }
-            let had_audio = !pieces.chunks.is_empty();
+            let had_audio = !pieces.chunks.is_empty() || pieces.last.is_some();
             match pieces.assemble() {
                 Some(message) => recovered.messages.push(message),
                 None if had_audio => recovered.orphaned.push(id),
@@ -133,15 +136,20 @@ impl Pieces {
             chunks.push(chunk);
             samples = samples_with;
         }
-        if chunks.is_empty() {
-            return None;
-        }
         let mut message = SpooledMessage { first, chunks, samples, last: None, damaged: false };
         if let Some(last) = self.last {
-            let whole = usize::try_from(last.chunk_count) == Ok(message.chunks.len())
-                && Hash::of(&message.object()) == last.object_hash;
-            message.last = whole.then_some(last);
-            message.damaged = !whole;
+            message.chunks.push(last.sealed_end.clone());
+            if usize::try_from(last.chunk_count) == Ok(message.chunks.len())
+                && Hash::of(&message.object()) == last.object_hash
+            {
+                message.last = Some(last);
+            } else {
+                message.chunks.pop();
+                message.damaged = true;
+            }
+        }
+        if message.chunks.is_empty() {
+            return None;
         }
         Some(message)
     }
@@ -180,7 +188,7 @@ mod tests {
             records.extend(deposit.chunk(&[0x55; 500], second * 8000).unwrap());
         }
         let ending = Ending { samples: 24_500, end: EndKind::Hash, quiet: false };
-        records.extend(deposit.finish(ending).unwrap());
+        records.push(deposit.finish(ending).unwrap());
         records
     }
 
@@ -195,7 +203,7 @@ mod tests {
         let recovered = recovered(&whole(1));
         let [message] = recovered.messages.as_slice() else { panic!("one message") };
         assert_eq!(message.chunks.len(), 4);
-        assert_eq!(message.last.map(|last| last.samples), Some(24_500));
+        assert_eq!(message.last.as_ref().map(|last| last.samples), Some(24_500));
         assert!(!message.damaged);
     }
 
@@ -205,7 +213,8 @@ mod tests {
         let recovered = recovered(&records[..3]);
         let [message] = recovered.messages.as_slice() else { panic!("one message") };
         assert_eq!(message.chunks.len(), 2);
-        assert_eq!((message.samples, message.last, message.damaged), (16_000, None, false));
+        assert_eq!((message.samples, message.damaged), (16_000, false));
+        assert_eq!(message.last, None);
     }
 
     #[test]

@@ -31,5 +31,5 @@ fn a_segment_of_version_1_is_still_read() {
     }
 }
 
-const LAST_HASH: &str = "73a6807765e2e71f8a8b6453dd40947b00697f49e53d2848b5baedbfaf71a810";
-const ROOT: &str = "9891b6b3a0d8ba2edc91051b23f91170df4610efdef30469e90f489286d43301";
+const LAST_HASH: &str = "31439dbff195532291f53f0c741c4d200c57c7fb847ebc94861be402dc7970ce";
+const ROOT: &str = "f7b06da9c932899a41fcb64840b7b8bb68889532bc95e31dca52c3ceb7022943";

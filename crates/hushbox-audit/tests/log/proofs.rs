@@ -88,6 +88,7 @@ fn every_action_is_one_event_with_who_what_and_where() {
         ),
     ];
     for (request, name) in requests {
+        assert!(name.needs_permit());
         let mut log = log();
         let mut segment = Vec::new();
         let pending = log.submit(at(1), request, super::support::extra());
@@ -107,10 +108,36 @@ fn every_action_is_one_event_with_who_what_and_where() {
 }
 
 #[test]
+fn a_rule_and_an_operator_are_written_down_as_such() {
+    let written = |request: AuditRequest| {
+        let mut log = log();
+        let mut segment = Vec::new();
+        let pending = log.submit(at(1), request, EventExtra::default());
+        assert!(pending.confirmed(&written(&mut log, &mut segment)).is_ok());
+        let frame = frames(&segment)[0];
+        Record::from_bytes(&frame[4..frame.len() - 32]).unwrap().event
+    };
+    let purge = written(super::support::destruction().into());
+    assert_eq!(purge.name, EventName::MsgPurge);
+    assert_eq!(purge.who, Who::Rule { id: "retention.quiet".into(), set_by: None });
+    assert_eq!(purge.message, Some(message().message));
+    let list = written(super::support::listing().into());
+    assert_eq!((list.name, list.mailbox), (EventName::MsgList, None));
+    assert_eq!(list.who, Who::Operator { uid: 1000 });
+}
+
+#[test]
 fn an_event_is_answered_like_a_permit() {
     let mut log = log();
     let event = Event::new(EventName::AuthFail, Who::Stranger);
     let pending = log.submit(at(1), event.into(), EventExtra::default());
     let durable = written(&mut log, &mut Vec::new());
     assert!(matches!(pending.confirmed(&durable), Ok(AuditReply::Event)));
+}
+
+/// hipaa-controls 1.2: no record of an access without its actor.
+#[test]
+#[should_panic(expected = "msg.play.start is written with its permit")]
+fn an_access_cannot_be_written_down_without_its_permit() {
+    log().append_event(at(1), Event::new(EventName::MsgPlayStart, Who::Stranger));
 }

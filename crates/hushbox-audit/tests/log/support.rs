@@ -8,11 +8,12 @@ use hushbox_audit::{
     Batch, Detail, Durable, Event, EventExtra, EventName, Hash, Log, Outcome, Resume,
     SegmentHeader, Who,
 };
+use hushbox_policy::retention::{RetentionRule, Waiting};
 use hushbox_policy::{
-    AccountId, Actor, Binding, CallId, DeviceFacts, DeviceId, EitherProfile, Facts, GrantFacts,
-    GrantId, GrantKind, MailboxFacts, MailboxId, MessageFacts, MessageId, MessageRef, NodeId, Now,
-    Permit, PersonFacts, PersonId, Profile, Reason, Request, Role, SessionId, Surface, TrunkId,
-    authorise,
+    AccountId, Actor, Binding, CallId, Destroy, DeviceFacts, DeviceId, EitherProfile, Facts,
+    GrantFacts, GrantId, GrantKind, ListMailbox, MailboxFacts, MailboxId, MessageFacts, MessageId,
+    MessageRef, NodeId, Now, Permit, PersonFacts, PersonId, Profile, Reason, Request, Role,
+    SessionId, Surface, TrunkId, authorise,
 };
 use jiff::Timestamp;
 
@@ -54,14 +55,9 @@ pub(crate) fn log() -> Log {
     Log::new(node(), Resume::default(), at(0))
 }
 
-/// A permit of the owner at the phone, or of a supervisor at the command line.
-pub(crate) fn permit<A: EitherProfile>(surface: Surface, object: A::Object) -> Permit<A> {
+fn facts(surface: Surface, kind: GrantKind) -> Facts {
     let MessageRef { account, mailbox, .. } = message();
-    let kind = match surface {
-        Surface::Operator => GrantKind::Supervisor,
-        _ => GrantKind::Owner,
-    };
-    let facts = Facts::new(at(0).utc, surface)
+    Facts::new(at(0).utc, surface)
         .person(PersonFacts {
             person: person(),
             account,
@@ -79,13 +75,37 @@ pub(crate) fn permit<A: EitherProfile>(surface: Surface, object: A::Object) -> P
             until: None,
         }])
         .mailbox(MailboxFacts { mailbox, account, profile: Profile::Hipaa })
-        .message(MessageFacts { message: message(), profile: Profile::Hipaa, waiting: None });
+        .message(MessageFacts {
+            message: message(),
+            profile: Profile::Hipaa,
+            waiting: Some(Waiting { rule: RetentionRule::Quiet, remaining: Duration::ZERO }),
+        })
+}
+
+/// A permit of the owner at the phone, or of a supervisor at the command line.
+pub(crate) fn permit<A: EitherProfile>(surface: Surface, object: A::Object) -> Permit<A> {
+    let kind = match surface {
+        Surface::Operator => GrantKind::Supervisor,
+        _ => GrantKind::Owner,
+    };
     let request = Request::<A>::new(Actor::Person(person()), object)
         .device(device())
         .session(id(SessionId::from_bytes, 8))
         .uid(1000)
         .reason(Reason::new("complaint 4411").unwrap());
-    authorise(&request, &facts).unwrap()
+    authorise(&request, &facts(surface, kind)).unwrap()
+}
+
+/// A permit to list everything, of a command without `--as`.
+pub(crate) fn listing() -> Permit<ListMailbox> {
+    let request = Request::new(Actor::Operator { uid: 1000 }, None).uid(1000);
+    authorise(&request, &facts(Surface::Operator, GrantKind::Owner)).unwrap()
+}
+
+/// A permit of a retention rule.
+pub(crate) fn destruction() -> Permit<Destroy> {
+    let request = Request::new(RetentionRule::Quiet.actor(), message());
+    authorise(&request, &facts(Surface::Service, GrantKind::Owner)).unwrap()
 }
 
 pub(crate) fn extra() -> EventExtra {
@@ -139,9 +159,8 @@ pub(crate) fn segment() -> Vec<u8> {
     let mut log = log();
     let mut segment = Vec::new();
     log.append_event(at(0), Event::new(EventName::ServiceStart, Who::System));
-    log.append_event(at(1), Event::new(EventName::MsgList, Who::Operator { uid: 0 }));
-    let rule = Actor::Rule { id: "retention.quiet", set_by: hushbox_policy::SetBy::Build };
-    log.append_event(at(2), Event::new(EventName::MsgPurge, rule));
+    drop(log.append(at(1), listing(), EventExtra::default()));
+    drop(log.append(at(2), destruction(), EventExtra::default()));
     let rule = Who::Rule { id: "mail.notice".into(), set_by: Some(person()) };
     log.append_event(at(3), Event::new(EventName::FeatureRefused, rule));
     log.append_event(at(4), full_event());

@@ -232,10 +232,8 @@ impl DepositCall {
         let ending =
             Ending { samples: summary.samples, end: end_kind(ending), quiet: !summary.voiced };
         match sealing.finish(ending) {
-            Ok(records) => {
-                for record in records {
-                    context.outputs.push_back(Output::Spool(SpoolRequest::Append(record)));
-                }
+            Ok(last) => {
+                context.outputs.push_back(Output::Spool(SpoolRequest::Append(last)));
                 context.outputs.push_back(Output::Spool(SpoolRequest::Sync));
                 self.syncing = true;
             }

@@ -157,6 +157,29 @@ impl Counter {
         }
     }
 
+    /// Takes back one try, whatever it was to prove. If it was the one that locked, the lock goes with it.
+    pub(super) fn withdraw(&mut self, key: &LockKey, tag: Option<Tag>, now: Instant) {
+        match (key, self.state) {
+            (LockKey::Source(_) | LockKey::Global, _) => self.take_back(key, tag, now),
+            (LockKey::Pair(..) | LockKey::Operator(..), State::Locked(_)) => {
+                self.failures = PAIR_FAILURES - 1;
+                self.locks = self.locks.saturating_sub(1);
+                self.state = State::Free;
+            }
+            (LockKey::Pair(..) | LockKey::Operator(..), _) => {
+                self.failures = self.failures.saturating_sub(1);
+            }
+            (LockKey::Person(_), _) => {
+                self.failures = self.failures.saturating_sub(1);
+                self.locks = self.locks.saturating_sub(1);
+                self.state = State::Free;
+                if self.failures >= PERSON_FAILURES {
+                    self.lock(now + doubled(self.failures - PERSON_FAILURES));
+                }
+            }
+        }
+    }
+
     /// Ends what has run out. Answers whether the row must be rewritten.
     ///
     /// A source and everybody begin anew. A pair keeps how often it was locked, and a person their failures: only a

@@ -249,6 +249,28 @@ mod tests {
         assert_eq!(CounterRow::from_bytes(&[0; 64]), Ok(None));
     }
 
+    /// The golden row of version 1; its CRC was computed with Python's zlib.
+    #[test]
+    fn a_row_of_version_1_is_still_written_and_read() {
+        let row = CounterRow {
+            key: LockKey::Pair(PersonId::from_bytes([0x11; 16]), DeviceId::from_bytes([0x22; 16])),
+            failures: 3,
+            locks: 2,
+            numbers: 0,
+            hold: Hold::Locked(Duration::from_secs(30 * 60)),
+        };
+        let golden = concat!(
+            "01010200030000000200000000000000",
+            "40771b0000000000",
+            "11111111111111111111111111111111",
+            "22222222222222222222222222222222",
+            "000000006f1b611a",
+        );
+        assert_eq!(hex::encode(row.to_bytes()), golden);
+        let bytes: [u8; ROW_LENGTH] = hex::decode(golden).unwrap().try_into().unwrap();
+        assert_eq!(CounterRow::from_bytes(&bytes), Ok(Some(row)));
+    }
+
     #[test]
     fn the_checksum_is_crc_32() {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);

@@ -15,7 +15,7 @@ fn quiet(installation: &mut Installation) -> MessageRow {
     let mut records = vec![first];
     records.extend(deposit.chunk(&second(9, 0), 8000).unwrap());
     let ending = Ending { samples: 8000, end: EndKind::Silence, quiet: true };
-    records.extend(deposit.finish(ending).unwrap());
+    records.push(deposit.finish(ending).unwrap());
     installation.deliver(spooled(&records)).0
 }
 

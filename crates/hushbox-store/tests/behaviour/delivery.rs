@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hushbox_audit::{EventName, Record as AuditRecord};
 use hushbox_policy::MessageId;
-use hushbox_store::spool::{Record, Scan, frame, segment_header};
+use hushbox_store::spool::{Record, RecordKind, Scan, frame, segment_header};
 use hushbox_store::{
     Audited, Delivery, EndKind, Manifest, MessageRow, MessageState, ObjectKey, Recovery, Step,
     StepDone,
@@ -129,7 +129,8 @@ proptest! {
             let mut records =
                 recorded(&start(byte, MAILBOX, installation.public_key(MAILBOX)), seconds);
             records.truncate(records.len() - missing.min(records.len()));
-            if records.iter().any(|record| record.kind == hushbox_store::spool::RecordKind::Chunk) {
+            let sounds = |record: &Record| matches!(record.kind, RecordKind::Chunk | RecordKind::Last);
+            if records.iter().any(sounds) {
                 let spooled = spooled(&records);
                 expected.insert(message(byte), (spooled.object().to_vec(), spooled.last.is_none()));
             }

@@ -6,5 +6,6 @@ mod change;
 mod delivery;
 mod directory;
 mod golden;
+mod recovery;
 mod support;
 mod tamper;

@@ -352,7 +352,7 @@ pub(crate) fn recorded(start: &DepositStart, seconds: u64) -> Vec<Record> {
     for at in 0..seconds {
         records.extend(deposit.chunk(&second(byte, at), (at + 1) * 8000).unwrap());
     }
-    records.extend(deposit.finish(ending(seconds)).unwrap());
+    records.push(deposit.finish(ending(seconds)).unwrap());
     records
 }
 
