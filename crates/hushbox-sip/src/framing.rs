@@ -19,6 +19,8 @@ pub struct Framer {
     scanned: usize,
     /// The next message's length, once its head is whole.
     length: Option<usize>,
+    /// Whether the next message's first line is whole and of SIP.
+    has_start_line: bool,
     /// Line breaks since the last message.
     breaks: usize,
     is_broken: bool,
@@ -122,6 +124,7 @@ impl Framer {
         self.start += length;
         self.scanned = self.start;
         self.length = None;
+        self.has_start_line = false;
         self.breaks = 0;
         Some(Framed::Message(message))
     }
@@ -139,14 +142,18 @@ impl Framer {
         self.scanned = self.buffer.len();
         let head = match end {
             Some(end) => self.buffer.get(self.start..end).unwrap_or_default(),
-            None => self.rest(),
+            None => self.buffer.get(self.start..).unwrap_or_default(),
         };
         let broken = |error| Err((error, Bytes::copy_from_slice(head)));
+        // In the order of the bytes, so that it does not matter how they were cut.
+        if !self.has_start_line {
+            match looks_like_sip(head) {
+                Ok(is_whole) => self.has_start_line = is_whole,
+                Err(error) => return broken(error),
+            }
+        }
         if head.len() > limits::MAX_HEAD_BYTES {
             return broken(ParseError::TooLarge("header bytes"));
-        }
-        if let Err(error) = looks_like_sip(head) {
-            return broken(error);
         }
         if end.is_none() {
             return Ok(None);
@@ -163,9 +170,13 @@ impl Framer {
     }
 }
 
-/// A stream that does not speak SIP is not waited for.
-fn looks_like_sip(head: &[u8]) -> Result<(), ParseError> {
+/// A stream that does not speak SIP is not waited for. True once the start line is whole.
+fn looks_like_sip(head: &[u8]) -> Result<bool, ParseError> {
     let line = head.split(|b| *b == b'\n').next().unwrap_or_default();
+    let seen = line.get(..limits::MAX_START_LINE_BYTES).unwrap_or(line);
+    if seen.iter().any(|b| *b < 0x20 && !matches!(b, b'\t' | b'\r')) {
+        return Err(ParseError::NotSip);
+    }
     if line.len() > limits::MAX_START_LINE_BYTES {
         return Err(ParseError::TooLarge("start line"));
     }
@@ -173,8 +184,7 @@ fn looks_like_sip(head: &[u8]) -> Result<(), ParseError> {
     if is_whole && !line.windows(4).any(|w| w.eq_ignore_ascii_case(b"SIP/")) {
         return Err(ParseError::NotSip);
     }
-    let is_text = line.iter().all(|b| *b >= 0x20 || matches!(b, b'\t' | b'\r'));
-    if is_text { Ok(()) } else { Err(ParseError::NotSip) }
+    Ok(is_whole)
 }
 
 /// RFC 3261 §18.3: on a stream there must be exactly one.

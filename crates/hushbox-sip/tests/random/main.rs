@@ -151,9 +151,9 @@ proptest! {
             if rest.is_empty() { break; }
         }
         let cut = frame(&pieces);
-        // What ends a stream may be seen before its last bytes are there.
-        let messages_of = |items: &[Framed]| items.iter().filter(|i| !matches!(i, Framed::Broken { .. })).map(|i| format!("{i:?}")).collect::<Vec<_>>();
-        prop_assert_eq!(messages_of(&whole), messages_of(&cut));
+        // How much of a broken head was seen may differ, what is wrong with it may not.
+        let shown = |items: &[Framed]| items.iter().map(|i| format!("{i:?}")).collect::<Vec<_>>();
+        prop_assert_eq!(shown(&whole), shown(&cut));
     }
 }
 
