@@ -37,7 +37,7 @@ use super::{
 };
 
 /// The spool's segments in the simulation.
-const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+const SEGMENT_BYTES: u64 = 1024 * 1024;
 /// The first port for media.
 const FIRST_PORT: u16 = 20_000;
 

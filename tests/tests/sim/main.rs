@@ -1,5 +1,7 @@
 //! The whole call under virtual time: what callers and owners hear, what is saved, what survives.
 
+mod crash;
 mod deposit;
+mod long;
 mod retrieval;
 mod support;
