@@ -228,7 +228,7 @@ async fn call_command(arguments: CallArguments) -> Result<bool, Error> {
 
 fn print_report(report: &Report, json: bool, table: bool) {
     if json {
-        println!("{}", serde_json::json!(report));
+        println!("{}", serde_json::to_string(report).unwrap_or_default());
         return;
     }
     if table {
