@@ -183,7 +183,7 @@ pub struct Tone {
 pub fn tones(samples: &[i16]) -> Vec<Tone> {
     let mut detector = ToneDetector::default();
     let mut found = detector.push(samples);
-    found.extend(detector.finish());
+    found.extend(detector.sounding().cloned());
     found
 }
 
@@ -219,9 +219,9 @@ impl ToneDetector {
         ended
     }
 
-    /// The tone that was still sounding at the end.
-    pub fn finish(self) -> Option<Tone> {
-        self.running.filter(is_long)
+    /// The tone that sounds at the end of what was pushed: where nothing follows, it has ended.
+    pub fn sounding(&self) -> Option<&Tone> {
+        self.running.as_ref().filter(|tone| is_long(tone))
     }
 }
 

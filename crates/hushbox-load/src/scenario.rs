@@ -137,6 +137,8 @@ pub async fn call_watched(
 const SAME: f64 = 0.99;
 /// Nobody speaks for so long within a message and what announces it.
 const SILENT_MAX: Duration = Duration::from_secs(3);
+/// No packet for so long: nothing more is sent.
+const STOPPED: Duration = Duration::from_millis(80);
 /// How often what was heard is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -209,14 +211,16 @@ impl Live {
         let mut fed = start;
         let deadline = Instant::now() + within;
         while Instant::now() < deadline {
-            let tones = {
+            let tone = {
                 let sound = self.media.sound();
                 let heard = sound.heard.samples();
-                let tones = detector.push(heard.get(fed..).unwrap_or_default());
+                let ended = detector.push(heard.get(fed..).unwrap_or_default()).into_iter().next();
                 fed = fed.max(heard.len());
-                tones
+                // A server may send nothing at all after its beep.
+                let stopped = sound.packet_at.is_some_and(|at| at.elapsed() > STOPPED);
+                ended.or_else(|| detector.sounding().filter(|_| stopped).cloned())
             };
-            if let Some(tone) = tones.first() {
+            if let Some(tone) = tone {
                 self.listened = start + tone.range.end;
                 let length = time_of(tone.range.len());
                 return Ok(format!("{:.0} Hz for {} ms", tone.hertz, length.as_millis()));

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use hushbox_load::measure::ToneDetector;
+use hushbox_load::measure;
 use hushbox_load::voice::write_wav;
 use serde_json::{Value, json};
 
@@ -151,13 +151,18 @@ impl Baresip {
     pub(crate) fn wait_beep(&mut self, within: Duration) -> usize {
         let mut end = None;
         self.wait_heard("a beep", within, |heard| {
-            end = ToneDetector::default().push(heard).first().map(|tone| tone.range.end);
+            end = measure::tones(heard).first().map(|tone| tone.range.end);
             end.is_some()
         });
         end.expect("a beep")
     }
 
-    /// Lets events pass for a while.
+    /// Lets its microphone run for a while.
+    pub(crate) fn talk(&mut self, length: Duration) {
+        self.events_for(length);
+    }
+
+    /// Lets events pass for a while; the call must stand.
     fn events_for(&mut self, length: Duration) {
         let deadline = Instant::now() + length;
         while let Some(left) = deadline.checked_duration_since(Instant::now()) {

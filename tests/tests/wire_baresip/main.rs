@@ -54,8 +54,8 @@ fn a_message_left_by_baresip_is_heard_by_its_owner() {
     baresip.wait_heard("the greeting", Duration::from_secs(10), loud);
     baresip.press("#");
     let beep = baresip.wait_beep(Duration::from_secs(60));
-    let enough = beep + samples_in(MESSAGE);
-    baresip.wait_heard("five seconds", Duration::from_secs(20), |heard| heard.len() >= enough);
+    // The server is silent while it records, and baresip's dump then stands still.
+    baresip.talk(MESSAGE);
     baresip.hang_up();
     let seconds = delivered(&trial, "1001", 1)[0]["seconds"].as_f64().expect("a number");
     assert!((4.0..7.0).contains(&seconds), "{seconds}");
