@@ -132,7 +132,18 @@ impl SpoolLog {
             return Err(BackendError::Unsynced { path: self.volume.path().to_owned() });
         }
         let framed_len = record.framed_len() as u64;
-        let generation = self.active_for(framed_len)?;
+        let generation = match self.active_for(framed_len) {
+            Ok(generation) => generation,
+            // Overwriting the segments of what is delivered is what makes room: it must not wait for room for a mark.
+            // Without one, a crash before that only means that the message is delivered again.
+            Err(error) if error.is_full() && !content => {
+                if let Some(entry) = self.messages.get_mut(&record.message) {
+                    entry.delivered = Some(self.appended);
+                }
+                return Ok(self.appended);
+            }
+            Err(error) => return Err(error),
+        };
         let Some(segment) = self.segments.get_mut(&generation) else {
             return Err(BackendError::NoMessage { path: self.volume.path().to_owned() });
         };

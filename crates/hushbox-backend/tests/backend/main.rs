@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod arbitrary_files;
 mod full_disk;
 mod golden;
 mod index_conformance;
