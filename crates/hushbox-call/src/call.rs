@@ -36,7 +36,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 use zeroize::Zeroizing;
 
-use crate::limits::{RECORDING_MAX, RECORDING_SILENCE};
+use crate::limits::{RECORDING_MAX, RECORDING_SILENCE, SETTLE_MAX};
 use crate::prompt::Prompts;
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
 use crate::tui::login::{Refusal, Source};
@@ -279,8 +279,8 @@ pub struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Talking,
-    /// Hung up for this reason; something is still to be written.
-    Settling(EndReason),
+    /// Hung up for this reason; something is still to be written, until then at the latest.
+    Settling(EndReason, Instant),
     Ended,
 }
 
@@ -478,7 +478,8 @@ impl Call {
         let dialogue = match (self.state, &self.dialogue) {
             (State::Talking, Dialogue::Deposit(deposit)) => deposit.deadline(),
             (State::Talking, Dialogue::Retrieval(retrieval)) => retrieval.deadline(),
-            (State::Settling(_) | State::Ended, _) => None,
+            (State::Settling(_, until), _) => Some(until),
+            (State::Ended, _) => None,
         };
         let leg = self.leg_deadline.filter(|_| self.state == State::Talking);
         Output::Timeout(leg.into_iter().chain(dialogue).min())
@@ -624,17 +625,21 @@ impl Call {
                 let says = ToSignalling::HangUp(bye_reason(reason));
                 self.outputs.push_back(Output::Signalling(says));
             }
-            self.state = State::Settling(reason);
+            self.state = State::Settling(reason, now.monotonic + SETTLE_MAX);
         }
-        if let State::Settling(reason) = self.state {
-            let mut settled = self.audits.is_empty();
+        if let State::Settling(reason, until) = self.state {
+            // A deposit waits for nothing but its spool, and that has answered.
+            let mut settled = true;
             self.with_dialogue(|dialogue, context| {
                 if let Dialogue::Retrieval(retrieval) = dialogue {
                     settled = retrieval.settle(now, context);
+                    if !settled && now.monotonic >= until {
+                        retrieval.give_up();
+                        settled = true;
+                    }
                 }
             });
-            // A deposit waits for nothing but its spool, and that has answered.
-            if settled || matches!(self.dialogue, Dialogue::Deposit(_)) {
+            if settled {
                 self.end(now, reason);
             }
         }

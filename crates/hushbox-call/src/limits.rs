@@ -54,3 +54,5 @@ pub const WRONG_DIGEST_ADDRESSES_MAX: usize = 4096;
 pub const PLAYBACK_AHEAD: Duration = Duration::from_secs(1);
 /// From so many messages on the owner is warned that the mailbox is nearly full.
 pub const MAILBOX_NEARLY_FULL: usize = 100;
+/// How long a call that has ended waits for its last answers.
+pub const SETTLE_MAX: Duration = Duration::from_secs(60);

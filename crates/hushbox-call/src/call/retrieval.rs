@@ -206,7 +206,7 @@ impl RetrievalCall {
                     self.try_pin(now, context, number.as_deref(), pin.as_str());
                 }
                 login::Output::LoggedIn { type_ahead } => {
-                    return self.logged_in(now, context, type_ahead);
+                    return self.logged_in(now, context, &type_ahead);
                 }
                 login::Output::HangUp(reason) => self.over = Some(reason),
             }
@@ -283,7 +283,7 @@ impl RetrievalCall {
         self.login_input(now, context, input);
     }
 
-    fn logged_in(&mut self, now: Now, context: &mut Context<'_>, type_ahead: Vec<char>) {
+    fn logged_in(&mut self, now: Now, context: &mut Context<'_>, type_ahead: &[char]) {
         self.choices = match (self.person, self.source) {
             (Some((person, _)), Some(source)) => source.mailboxes(now, context.directory, person),
             _ => Vec::new(),
@@ -299,7 +299,7 @@ impl RetrievalCall {
             self.over = Some(EndReason::Revoked);
             return;
         }
-        let menu = Menu::new(now.monotonic, self.ends_at, numbers, type_ahead);
+        let menu = Menu::new(now.monotonic, self.ends_at, numbers, type_ahead.to_vec());
         self.stage = Dialogue::Menu(Box::new(menu));
         self.menu_outputs(now, context);
     }
@@ -712,6 +712,12 @@ impl RetrievalCall {
                 Settling::Done => return true,
             }
         }
+    }
+
+    /// Nobody answered for a minute: what was not applied is told to whoever reads the log.
+    pub(super) fn give_up(&mut self) {
+        self.lost_changes += self.marks.len() + self.index_waits.len();
+        self.settling = Settling::Done;
     }
 
     fn session_end(&mut self, context: &mut Context<'_>) {

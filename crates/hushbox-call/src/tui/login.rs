@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use zeroize::Zeroizing;
+
 use crate::end::EndReason;
 use crate::limits::{
     FAREWELL_MAX, LOG_OFF_FAREWELL_MAX, LOGIN_ANSWER_STEP, LOGIN_ANSWERS, LOGIN_TRIES,
@@ -98,7 +100,7 @@ pub enum Output {
     /// The person is logged in. Keys that they pressed since the PIN follow.
     LoggedIn {
         /// Those keys, in order.
-        type_ahead: Vec<char>,
+        type_ahead: Zeroizing<Vec<char>>,
     },
     /// The dialogue is over: send BYE unless the caller did.
     HangUp(EndReason),
@@ -115,7 +117,7 @@ pub struct Login {
     speaking: bool,
     idle: Idle,
     ends_at: Instant,
-    type_ahead: Vec<char>,
+    type_ahead: Zeroizing<Vec<char>>,
     outputs: VecDeque<Output>,
 }
 
@@ -154,7 +156,8 @@ impl Login {
             speaking: false,
             idle: Idle::new(now),
             ends_at: now + SESSION_MAX,
-            type_ahead: Vec::new(),
+            // Full size from the start: a growing one would leave copies of a PIN behind.
+            type_ahead: Zeroizing::new(Vec::with_capacity(TYPE_AHEAD_MAX)),
             outputs: VecDeque::new(),
         }
     }
