@@ -3,5 +3,7 @@
 mod crash;
 mod deposit;
 mod long;
+mod random;
 mod retrieval;
 mod support;
+mod transcripts;
