@@ -17,7 +17,9 @@
 //!
 //! [`log::SpoolLog`] is all of this without threads; [`Spool`] adds the helper thread.
 
+pub mod job;
 pub mod log;
+mod reader;
 mod recovery;
 mod segment;
 
@@ -34,9 +36,11 @@ use crate::error::BackendError;
 use crate::limits;
 use crate::volume::Volume;
 use crate::volume::folder::Folder;
-use log::{Job, JobDone, SpoolLog};
+use job::{Job, JobDone};
+use log::SpoolLog;
 
-pub use log::{MessageReader, Position, Room, SyncReport};
+pub use log::{Position, Room, SyncReport};
+pub use reader::MessageReader;
 pub use recovery::{Recovered, RecoveredMessage};
 
 /// How a spool is laid out.

@@ -43,7 +43,7 @@ pub(super) const COUNTS: &str =
 pub(super) const DESTROY: &str =
     "DELETE FROM message WHERE id = ?1 AND mailbox = ?2 AND account = ?3";
 
-/// After a destruction: what the write-ahead log held of the row goes, too.
+/// After a destruction: what the write-ahead log held of the row goes, too. The first column is 0 if it did.
 pub(super) const TRUNCATE_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 pub(super) const OBJECT_KEYS: &str =

@@ -224,11 +224,21 @@ impl SqliteIndex {
             .execute(&self.writer)
             .await
             .map_err(failed)?;
-        // A reader in the middle of a list makes this wait or stop half way; then the next one does it.
-        if let Err(error) = sqlx::query(sql::TRUNCATE_LOG).execute(&self.writer).await {
-            tracing::warn!(%error, "the index's write-ahead log could not be emptied after a destruction");
-        }
+        self.empty_log().await;
         Ok(IndexReply::Destroyed)
+    }
+
+    /// Empties the write-ahead log. A reader that is in the middle of a list keeps it from that; the next destruction
+    /// does it then.
+    async fn empty_log(&self) {
+        let emptied = sqlx::query_scalar(sql::TRUNCATE_LOG).fetch_one(&self.writer).await;
+        match emptied {
+            Ok(0_i64) => {}
+            Ok(_) => {
+                tracing::warn!("the index's write-ahead log is being read and was not emptied")
+            }
+            Err(error) => tracing::warn!(%error, "the index's write-ahead log was not emptied"),
+        }
     }
 
     async fn object_keys(&self) -> Result<IndexReply, IndexError> {

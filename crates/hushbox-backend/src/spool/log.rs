@@ -7,19 +7,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hushbox_policy::MessageId;
 use hushbox_store::spool::{self, Record, RecordKind};
 
 use super::SpoolOptions;
+use super::job::{Job, JobDone, Outcome, Task};
+use super::reader::MessageReader;
 use super::recovery::{self, Recovered};
 use super::segment::{self, Blank, Segment};
 use crate::error::BackendError;
 use crate::limits;
-use crate::volume::{Volume, VolumeFile};
+use crate::volume::Volume;
 
 /// How many blank segments are kept; more are removed.
 const BLANKS_KEPT: usize = 2;
@@ -400,75 +400,5 @@ impl Entry {
             }
             RecordKind::Delivered | RecordKind::Discarded => self.finished = true,
         }
-    }
-}
-
-/// Something for a helper thread to do.
-#[derive(Debug)]
-pub struct Job(Task);
-
-#[derive(Debug)]
-enum Task {
-    Sync { files: Vec<Arc<dyn VolumeFile>>, generations: BTreeSet<u64>, upto: Position },
-    Overwrite { generation: u64, file: Arc<dyn VolumeFile>, used: u64 },
-    Prepare { volume: Arc<dyn Volume>, number: u32, len: u64 },
-}
-
-/// What came of a job.
-#[derive(Debug)]
-pub struct JobDone(Outcome);
-
-#[derive(Debug)]
-enum Outcome {
-    Synced { upto: Position, generations: BTreeSet<u64>, result: io::Result<()> },
-    Overwritten { generation: u64, result: io::Result<()> },
-    Prepared(Result<Blank, BackendError>),
-}
-
-impl Job {
-    /// Does it. This blocks.
-    pub fn run(self) -> JobDone {
-        JobDone(match self.0 {
-            Task::Sync { files, generations, upto } => {
-                let result = files.iter().try_for_each(|file| file.sync());
-                Outcome::Synced { upto, generations, result }
-            }
-            Task::Overwrite { generation, file, used } => {
-                Outcome::Overwritten { generation, result: segment::overwrite(file.as_ref(), used) }
-            }
-            Task::Prepare { volume, number, len } => {
-                Outcome::Prepared(Blank::create(volume.as_ref(), number, len))
-            }
-        })
-    }
-}
-
-/// Reads one message's records.
-#[derive(Debug)]
-pub struct MessageReader {
-    message: MessageId,
-    path: PathBuf,
-    records: Vec<(Arc<dyn VolumeFile>, Place)>,
-}
-
-impl MessageReader {
-    /// Its first record, its chunks and its last record, in the order in which they were appended. This blocks.
-    pub fn read(&self) -> Result<Vec<Record>, BackendError> {
-        let mut records = Vec::with_capacity(self.records.len());
-        for (file, place) in &self.records {
-            let mut body = vec![0; place.body_len];
-            let offset = place.offset + spool::RECORD_HEAD_LEN as u64;
-            let read =
-                file.read_at(&mut body, offset).map_err(BackendError::io("read", &self.path))?;
-            if read != body.len() {
-                return Err(BackendError::Damaged {
-                    path: self.path.clone(),
-                    what: "a segment became shorter".to_owned(),
-                });
-            }
-            let (kind, index) = (place.kind, place.index);
-            records.push(Record { kind, message: self.message, index, body: Bytes::from(body) });
-        }
-        Ok(records)
     }
 }

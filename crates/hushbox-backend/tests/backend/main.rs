@@ -6,6 +6,7 @@ mod arbitrary_files;
 mod full_disk;
 mod golden;
 mod index_conformance;
+mod kill;
 mod objects_conformance;
 mod sqlite;
 #[path = "../../../hushbox-store/tests/behaviour/support.rs"]

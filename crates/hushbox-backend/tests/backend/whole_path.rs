@@ -252,7 +252,7 @@ impl House {
 }
 
 /// Every byte under a folder.
-fn every_byte(folder: &Path, bytes: &mut Vec<u8>) {
+pub(crate) fn every_byte(folder: &Path, bytes: &mut Vec<u8>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
@@ -263,7 +263,7 @@ fn every_byte(folder: &Path, bytes: &mut Vec<u8>) {
     }
 }
 
-fn holds(bytes: &[u8], what: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], what: &[u8]) -> bool {
     bytes.windows(what.len()).any(|window| window == what)
 }
 
