@@ -82,6 +82,21 @@ pub fn leave(sound: &[i16]) -> Vec<Step> {
     ]
 }
 
+/// A caller who knows the greeting and skips it by `#`, says this after the tone, and hangs up.
+///
+/// # Panics
+///
+/// Never: `#` is a key.
+#[must_use]
+pub fn leave_at_once(sound: &[i16]) -> Vec<Step> {
+    let mut steps = vec![
+        Step::Speech { within: Duration::from_secs(10) },
+        Step::Press(Keys::new("#").expect("a key")),
+    ];
+    steps.extend(leave(sound));
+    steps
+}
+
 /// An owner who enters the PIN, plays from the first message until this was heard whole, and leaves by `#`.
 ///
 /// # Panics

@@ -13,7 +13,9 @@ use hushbox_load::srtp::Suite;
 use hushbox_load::timeline::{RATE, samples_in};
 use hushbox_load::transport::{Identity, Transport};
 use hushbox_load::voice::read_wav;
-use hushbox_tests::calls::{delivered, forwarded, leave, listen, owner, run, speech};
+use hushbox_tests::calls::{
+    delivered, forwarded, leave, leave_at_once, listen, owner, run, speech,
+};
 use hushbox_tests::trial::Trial;
 use serde_json::Value;
 
@@ -73,13 +75,14 @@ fn what_the_caller_says_is_what_the_owner_hears_in_either_suite_and_with_either_
         let sent = speech(number, Duration::from_secs(4));
         let mut deposit = forwarded(&trial, "1001");
         deposit.security = Security::Sdes(vec![suite]);
-        let left = place(&deposit, &leave(&sent));
+        let left = place(&deposit, &leave_at_once(&sent));
         assert_eq!(left.suite, Some(suite));
 
         let row = newest(&trial, "1001", usize::from(number));
         let seconds = row["seconds"].as_f64().expect("a number");
         // From the beep to the BYE.
-        let spoken = left.said.len() - left.steps[1].said.start;
+        let beep = left.steps.iter().find(|s| s.name == "beep").expect("a beep");
+        let spoken = left.said.len() - beep.said.end;
         let wanted = spoken as f64 / RATE as f64;
         assert!((seconds - wanted).abs() < 0.2, "{seconds} s in the list, {wanted} s said");
 
@@ -147,7 +150,7 @@ fn an_owner_moves_deletes_and_saves_on_the_keys_of_asterisk() {
     let trial = Trial::start(&[]);
     let (one, two) = (speech(11, Duration::from_secs(3)), speech(12, Duration::from_secs(3)));
     for sent in [&one, &two] {
-        place(&forwarded(&trial, "1002"), &leave(sent));
+        place(&forwarded(&trial, "1002"), &leave_at_once(sent));
     }
     newest(&trial, "1002", 2);
     let keys = |keys: &str| Step::Press(Keys::new(keys).expect("keys"));
@@ -190,6 +193,8 @@ fn hold_and_resume_pause_a_recording_without_ending_the_call() {
     let trial = Trial::start(&[]);
     let (before, after) = (speech(21, Duration::from_secs(2)), speech(22, Duration::from_secs(2)));
     let script = [
+        Step::Speech { within: Duration::from_secs(10) },
+        Step::Press(Keys::new("#").expect("a key")),
         Step::Beep { within: Duration::from_secs(60) },
         Step::Say(before.clone().into()),
         Step::Hold,
@@ -211,7 +216,7 @@ fn an_invite_without_an_offer_is_offered_srtp_and_records_as_well() {
     let sent = speech(24, Duration::from_secs(3));
     let mut deposit = forwarded(&trial, "1001");
     deposit.late_offer = true;
-    place(&deposit, &leave(&sent));
+    place(&deposit, &leave_at_once(&sent));
     newest(&trial, "1001", 1);
     let (mut plan, pin) = owner(&trial, "1001");
     plan.late_offer = true;
@@ -233,6 +238,7 @@ fn the_lab_listeners_take_plain_rtp_for_the_standard_account_and_md5() {
         let sent = speech(30 + number, Duration::from_secs(3));
         let mut deposit = forwarded(&trial, "2001");
         on_lab(&mut deposit);
+        // The greeting is heard whole here.
         place(&deposit, &leave(&sent));
         newest(&trial, "2001", usize::from(number));
         let (mut plan, pin) = by_digest(&trial, "2001", Algorithm::Md5);

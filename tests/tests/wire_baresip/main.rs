@@ -10,7 +10,7 @@ use hushbox_load::measure;
 use hushbox_load::scenario;
 use hushbox_load::script::{Keys, Step};
 use hushbox_load::timeline::{RATE, samples_in};
-use hushbox_tests::calls::{delivered, forwarded, leave, owner, run, speech};
+use hushbox_tests::calls::{delivered, forwarded, leave_at_once, owner, run, speech};
 use hushbox_tests::trial::Trial;
 
 /// How long baresip speaks after the beep.
@@ -94,7 +94,8 @@ fn an_owner_dials_in_from_baresip_with_its_certificate_and_pin() {
     };
     let trial = Trial::start(&[]);
     let sent = speech(42, Duration::from_secs(4));
-    let left = run(scenario::call(&forwarded(&trial, "1001"), &leave(&sent))).expect("a call");
+    let left =
+        run(scenario::call(&forwarded(&trial, "1001"), &leave_at_once(&sent))).expect("a call");
     assert!(left.is_ok(), "{:?} {:?}", left.refusal, left.steps);
     assert_eq!(delivered(&trial, "1001", 1).len(), 1);
 
