@@ -142,7 +142,7 @@ pub enum Output {
 /// A refused call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The status that was answered.
+    /// The status that was answered; 0 where nothing was.
     pub status: u16,
     /// Why.
     pub why: Why,
@@ -299,6 +299,11 @@ impl Signalling {
         self.calls.is_empty() && self.sessions.is_empty()
     }
 
+    /// How much the SIP endpoint holds.
+    pub fn endpoint_load(&self) -> hushbox_sip::Load {
+        self.endpoint.load()
+    }
+
     fn pump(&mut self, now: Now) {
         loop {
             match self.endpoint.poll_output() {
@@ -442,8 +447,8 @@ impl Signalling {
                         self.guard.hold(now.monotonic, ip, session, challenges);
                     }
                     Some(guard::Answer::Drop) => {
-                        self.refused(403, Why::TooManyWrongDigests);
-                        self.endpoint.reject(now.monotonic, session, Rejection::new(403));
+                        self.refused(0, Why::TooManyWrongDigests);
+                        self.endpoint.discard(now.monotonic, session);
                     }
                 }
             }

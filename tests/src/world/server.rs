@@ -202,6 +202,12 @@ impl Server {
         self.calls.is_empty() && self.signalling.is_quiet()
     }
 
+    /// Whether not even a transaction is left: what is true once all timers of SIP have run out.
+    pub fn is_empty(&self) -> bool {
+        let load = self.signalling.endpoint_load();
+        self.is_quiet() && load.sessions == 0 && load.transactions == 0
+    }
+
     /// The stage of the only call.
     pub fn stage(&self) -> Option<&'static str> {
         self.calls.values().next().map(|running| running.call.stage())

@@ -17,7 +17,7 @@ fn across_the_rollover(offer: Offer) {
     world
         .server
         .set_recording(Recording { max: Duration::from_secs(1800), ..Recording::default() });
-    let message = voice(11, usize::try_from(MINUTES * 60).unwrap());
+    let message = voice(11, usize::try_from(MINUTES * 60).expect("small"));
     let caller = pbx(&mut world);
     assert_eq!(call(&mut world, caller, "sip:1001@clinic.example", offer), 200);
     beep(&mut world);

@@ -18,7 +18,7 @@ pub(super) enum Answer {
     AtOnce,
     /// In a second.
     Later,
-    /// Not with a challenge: too many wait already.
+    /// Never: too many wait already.
     Drop,
 }
 

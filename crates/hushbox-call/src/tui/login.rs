@@ -827,4 +827,45 @@ mod tests {
         assert!(s.input(Input::Timeout).ends_with("goodbye"));
         assert_eq!(s.wait(), "end session-limit");
     }
+
+    /// A walk over every input in every state: one end, no state without a deadline but the first and the last, and never
+    /// more tries than three.
+    #[test]
+    fn a_random_walk_ends_once_and_tries_three_times_at_most() {
+        use rand_chacha::ChaCha20Rng;
+        use rand_core::{RngCore as _, SeedableRng as _};
+        for seed in 0..200u8 {
+            let mut rng = ChaCha20Rng::from_seed([seed; 32]);
+            let mut s = Script::new(match seed % 3 {
+                0 => Source::OnePerson,
+                1 => Source::AnyPerson,
+                _ => Source::Refused(Refusal::NotFromThisTelephone),
+            });
+            s.said();
+            let mut ends = 0;
+            let mut refusals = 0;
+            for _ in 0..300 {
+                let pick = rng.next_u32();
+                let said = match pick % 9 {
+                    0..4 => {
+                        let keys = "0123456789*#A";
+                        let key = keys.chars().nth((pick >> 8) as usize % keys.len()).unwrap();
+                        s.input(Input::Digit(key))
+                    }
+                    4 => s.input(Input::PromptFinished),
+                    5 => s.free(),
+                    6 if s.tui.state() == "Verifying" => {
+                        refusals += 1;
+                        s.input(Input::Pin(PinAnswer::Refused))
+                    }
+                    _ if s.tui.deadline().is_some() => s.wait(),
+                    _ => String::new(),
+                };
+                ends += said.matches("end ").count();
+                assert_eq!(s.tui.deadline().is_none(), s.tui.state() == "Over");
+            }
+            assert!(ends <= 1, "{seed}: {ends}");
+            assert!(s.tries.len() <= LOGIN_TRIES, "{seed}: {refusals} {:?}", s.tries.len());
+        }
+    }
 }
