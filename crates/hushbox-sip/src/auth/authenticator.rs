@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn who_knows_what_unknown_users_are_compared_with_gains_nothing() {
+        let mut auth = Authenticator::new("hushbox", [7; 32]);
+        let challenge = auth.challenges(1000, &[Algorithm::Sha256], false).remove(0);
+        let mut forged = credentials(&challenge, "00000001", "");
+        let nobody = Algorithm::Sha256.hash(&[b"nobody"]);
+        forged.response = response(Algorithm::Sha256, &nobody, &forged, "INVITE");
+        assert_eq!(auth.check(1000, &forged, "INVITE", URI, |_| None), Verdict::Wrong);
+    }
+
+    #[test]
     fn a_replayed_count_is_stale() {
         let mut auth = Authenticator::new("hushbox", [7; 32]);
         let challenge = auth.challenges(1000, &[Algorithm::Sha256], false).remove(0);

@@ -41,7 +41,6 @@ pub struct Config {
 }
 
 /// What happens to an endpoint.
-#[derive(Debug)]
 pub enum Input<'a> {
     /// A datagram came.
     Datagram {
@@ -67,7 +66,6 @@ pub enum Input<'a> {
 }
 
 /// What an endpoint asks for.
-#[derive(Debug)]
 pub enum Output {
     /// Send this.
     Transmit {
@@ -283,6 +281,32 @@ impl Endpoint {
         }
         let transport = flow.transport.uri_name();
         format!("<sip:voicemail@{advertised};transport={transport}>")
+    }
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Datagram { bytes, .. } => write!(f, "Datagram({} bytes)", bytes.len()),
+            Input::StreamData { flow, bytes } => {
+                write!(f, "StreamData({:?}, {} bytes)", flow.transport, bytes.len())
+            }
+            Input::StreamClosed { flow } => write!(f, "StreamClosed({:?})", flow.transport),
+            Input::Timeout => f.write_str("Timeout"),
+        }
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::Transmit { flow, bytes } => {
+                write!(f, "Transmit({:?}, {} bytes)", flow.transport, bytes.len())
+            }
+            Output::Disconnect { flow } => write!(f, "Disconnect({:?})", flow.transport),
+            Output::Event(event) => write!(f, "Event({event:?})"),
+            Output::Timeout(at) => write!(f, "Timeout({at:?})"),
+        }
     }
 }
 

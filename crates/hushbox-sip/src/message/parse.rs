@@ -200,11 +200,13 @@ fn tagged(value: &[u8]) -> Option<Address<'_>> {
     Some(address)
 }
 
-/// RFC 3261 §20.8: `word [ "@" word ]`.
+/// RFC 3261 §20.8: `word [ "@" word ]`. It is compared and echoed only, so that whatever is visible
+/// will do: there are peers with base64 in it, and its `=` is in no `word`.
 fn call_id(value: &[u8]) -> Option<&[u8]> {
-    let mut halves = value.splitn(2, |b| *b == b'@');
-    let is_word = |w: &[u8]| !w.is_empty() && w.iter().all(|b| lex::is_word(*b));
-    let fits = value.len() <= limits::MAX_IDENTIFIER_BYTES && halves.all(is_word);
+    let is_visible = |b: &u8| (0x21..0x7f).contains(b) && *b != b',';
+    let fits = !value.is_empty()
+        && value.len() <= limits::MAX_IDENTIFIER_BYTES
+        && value.iter().all(is_visible);
     fits.then_some(value)
 }
 

@@ -224,8 +224,9 @@ fn is_unreserved(b: u8) -> bool {
         || matches!(b, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
 }
 
+/// `user-unreserved`; and `#`, which the grammar wants escaped and telephones dial as it is.
 fn is_user(b: u8) -> bool {
-    is_unreserved(b) || matches!(b, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/')
+    is_unreserved(b) || matches!(b, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' | b'#')
 }
 
 fn is_password(b: u8) -> bool {
@@ -269,6 +270,12 @@ mod tests {
     fn star_97_is_the_same_escaped_and_plain() {
         assert_eq!(uri("sip:*97@vm.example").user().as_deref(), Some("*97"));
         assert_eq!(uri("sip:%2A97@vm.example").user().as_deref(), Some("*97"));
+    }
+
+    #[test]
+    fn a_dialled_hash_is_a_hash() {
+        assert_eq!(uri("sip:*97#@vm.example").user().as_deref(), Some("*97#"));
+        assert_eq!(uri("sip:*97%23@vm.example").user().as_deref(), Some("*97#"));
     }
 
     #[test]

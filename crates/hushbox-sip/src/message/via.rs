@@ -134,6 +134,7 @@ mod tests {
             "HTTP/1.1/TCP h",
             "SIP/2.0/UDP h;;branch=1",
             "SIP/2.0/UDP h;branch=1;branch=2",
+            "SIP/2.0/UDP h;rport;rport=5",
             "SIP/2.0/UDP h:99999",
         ] {
             assert!(via(text).is_none(), "{text}");

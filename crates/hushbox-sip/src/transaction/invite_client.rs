@@ -7,14 +7,12 @@ use crate::transport::Flow;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
-#[derive(Debug)]
 pub(crate) struct InviteClient {
     flow: Flow,
     request: Bytes,
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     Calling {
         timer_a: Option<Instant>,

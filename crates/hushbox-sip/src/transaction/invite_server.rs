@@ -6,14 +6,12 @@ use crate::transport::Flow;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
-#[derive(Debug)]
 pub(crate) struct InviteServer {
     /// Where responses go.
     flow: Flow,
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     /// No final response yet.
     Proceeding { trying: Bytes },

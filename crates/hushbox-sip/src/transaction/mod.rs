@@ -18,7 +18,6 @@ pub(crate) use non_invite_server::NonInviteServer;
 use bytes::Bytes;
 
 /// What a transaction wants when its time has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Due {
     /// Nothing yet.
     Nothing,

@@ -6,14 +6,12 @@ use crate::transport::Flow;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
 
-#[derive(Debug)]
 pub(crate) struct NonInviteClient {
     flow: Flow,
     request: Bytes,
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     Trying { timer_e: Option<Instant>, interval: Duration, timer_f: Instant },
     Proceeding { timer_e: Option<Instant>, timer_f: Instant },

@@ -6,14 +6,12 @@ use crate::transport::Flow;
 use bytes::Bytes;
 use std::time::Instant;
 
-#[derive(Debug)]
 pub(crate) struct NonInviteServer {
     /// Where responses go.
     flow: Flow,
     state: State,
 }
 
-#[derive(Debug)]
 enum State {
     /// The core has not answered yet; repetitions are discarded.
     Trying,

@@ -177,6 +177,20 @@ fn a_full_endpoint_answers_503_with_retry_after() {
     assert!(world.events.is_empty());
 }
 
+#[test]
+fn transactions_have_a_limit_of_their_own() {
+    let mut world = World::with_limits(Limits { transactions_max: 1, ..Limits::default() });
+    world.receive(udp(), &invite(udp()).text());
+    let (session, _) = world.invited();
+    world.reject(session, hushbox_sip::Rejection::new(404));
+    world.receive(udp(), &invite(udp()).call_id("two").branch("two").text());
+    assert_eq!(world.statuses(), [100, 404, 503]);
+    world.advance(32 * SECOND);
+    world.events.clear();
+    world.receive(udp(), &invite(udp()).call_id("two").branch("two").text());
+    world.invited();
+}
+
 // RFC 3261 §18.2.1, §18.2.2, RFC 3581 §4.
 #[test]
 fn udp_responses_go_where_rport_and_received_say() {
@@ -193,6 +207,13 @@ fn udp_responses_go_where_rport_and_received_say() {
     let sent = world.only_sent();
     assert_eq!(sent.flow.remote, address("198.51.100.7:5099"));
     assert!(sent.header("Via").is_some_and(|v| v.contains(";received=198.51.100.7")));
+
+    let forged = "SIP/2.0/UDP 198.51.100.7;received=203.0.113.1;rport=1";
+    world.receive(flow, &options.clone().via(forged).text());
+    let sent = world.only_sent();
+    assert_eq!(sent.flow.remote, address("198.51.100.7:6789"));
+    let via = sent.header("Via").expect("a Via");
+    assert!(via.ends_with("OPTIONS1;received=198.51.100.7;rport=6789"), "{via}");
 
     world.receive(flow, &options.via("SIP/2.0/UDP 198.51.100.7").text());
     let sent = world.only_sent();
@@ -218,6 +239,15 @@ fn ipv6_peers_are_told_their_address() {
             "SIP/2.0/UDP [2001:db8::9]:5070;branch=z9hG4bKOPTIONS1;received=2001:db8::9;rport=5070"
         )
     );
-    world.receive(flow, &options.via("SIP/2.0/UDP [2001:db8:0::9]").text());
+    world.receive(flow, &options.clone().via("SIP/2.0/UDP [2001:db8:0::9]").text());
     assert!(world.only_sent().header("Via").is_some_and(|v| !v.contains("received")));
+    // RFC 5118 §4.9: an IPv4 address inside IPv6 is an IPv4 address.
+    let flow = Flow { remote: address("[::ffff:192.0.2.1]:5070"), ..flow };
+    for sent_by in ["192.0.2.1", "[::ffff:192.0.2.1]"] {
+        let via = format!("SIP/2.0/UDP {sent_by}");
+        world.receive(flow, &options.clone().via(&via).text());
+        assert!(world.only_sent().header("Via").is_some_and(|v| !v.contains("received")));
+    }
+    world.receive(flow, &options.via("SIP/2.0/UDP 192.0.2.7;rport").text());
+    assert!(world.only_sent().header("Via").is_some_and(|v| v.contains("received=192.0.2.1;")));
 }

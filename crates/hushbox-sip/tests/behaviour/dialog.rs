@@ -179,3 +179,15 @@ fn the_same_call_id_with_another_tag_is_another_dialog() {
     world.receive(udp(), &request(udp(), "BYE", 2).tagged(&tag).call_id("other").text());
     assert_eq!(world.statuses(), [481]);
 }
+
+// RFC 3261 §12.2.2 refuses what is lower; a BYE that forgot to count must still end the call.
+#[test]
+fn a_number_that_comes_again_is_late_for_a_reinvite_and_good_enough_for_a_bye() {
+    let mut world = World::new();
+    let (_, tag) = world.established(udp());
+    world.receive(udp(), &request(udp(), "INVITE", 1).branch("again").tagged(&tag).sdp().text());
+    assert_eq!(world.statuses(), [500]);
+    world.receive(udp(), &request(udp(), "BYE", 1).tagged(&tag).text());
+    assert_eq!(world.statuses(), [200]);
+    assert_eq!(world.event_names(), ["Bye", "Terminated"]);
+}

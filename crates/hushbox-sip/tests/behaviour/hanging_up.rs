@@ -168,3 +168,26 @@ fn a_bye_refuses_the_reinvite_that_waits() {
     world.advance(40 * SECOND);
     world.assert_empty();
 }
+
+#[test]
+fn our_bye_is_sent_once_on_a_stream() {
+    let mut world = World::new();
+    let (session, _) = world.established(tls(1));
+    world.hang_up(session);
+    world.advance(40 * SECOND);
+    assert_eq!(seconds(&world.take_sent()), [0.0]);
+    assert_eq!(world.event_names(), ["Failed ByeTimeout", "Terminated"]);
+}
+
+#[test]
+fn nothing_is_changed_once_we_are_about_to_hang_up() {
+    let mut world = World::new();
+    world.receive(udp(), &invite(udp()).text());
+    let (session, _) = world.invited();
+    world.answer(session);
+    let tag = world.take_sent().pop().expect("a 200").to_tag();
+    world.hang_up(session);
+    world.receive(udp(), &request(udp(), "INVITE", 2).tagged(&tag).sdp().text());
+    assert_eq!(world.statuses(), [491]);
+    assert!(world.events.is_empty());
+}

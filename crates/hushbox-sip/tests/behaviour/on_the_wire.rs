@@ -66,6 +66,11 @@ fn debug_shows_no_uri_and_no_body() {
     let shown = format!("{:?} {:?}", world.events, world.endpoint);
     let (_, invite) = world.invited();
     let shown = format!("{shown} {invite:?} {:?} {:?}", invite.headers, invite.request_uri);
+    let input = hushbox_sip::Input::Datagram { flow: udp(), bytes: text.as_bytes() };
+    let bytes = bytes::Bytes::from(text.clone());
+    let output = hushbox_sip::Output::Transmit { flow: udp(), bytes: bytes.clone() };
+    let framed = hushbox_sip::Framed::Message(bytes);
+    let shown = format!("{shown} {input:?} {output:?} {framed:?}");
     let message = hushbox_sip::Message::parse(text.as_bytes()).expect("valid");
     let shown = format!("{shown} {message:?} {:?} {:?}", message.start(), message.from().uri());
     for secret in ["jane", "1001", "example.com", "v=0", "192.0.2"] {

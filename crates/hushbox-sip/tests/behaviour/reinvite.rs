@@ -162,3 +162,17 @@ fn hanging_up_refuses_the_reinvite_that_waits() {
     world.receive(udp(), &request(udp(), "INVITE", 3).tagged(&tag).sdp().text());
     assert_eq!(world.statuses(), [481]);
 }
+
+#[test]
+fn a_peer_that_never_acknowledges_can_not_pile_up_answers() {
+    let mut world = World::new();
+    let (_, tag) = world.established(udp());
+    for cseq in 2..6 {
+        world.receive(udp(), &request(udp(), "INVITE", cseq).tagged(&tag).sdp().text());
+        let (request_id, _) = world.reinvited();
+        world.answer_reinvite(request_id);
+    }
+    world.sent.clear();
+    world.receive(udp(), &request(udp(), "INVITE", 6).tagged(&tag).sdp().text());
+    assert_eq!(world.statuses(), [491]);
+}

@@ -39,6 +39,22 @@ fn a_message_that_takes_too_long_ends_the_connection() {
 }
 
 #[test]
+fn each_message_on_a_stream_has_its_own_time() {
+    let mut world = World::new();
+    let text = request(tls(1), "OPTIONS", 1).text();
+    let (head, tail) = text.split_at(20);
+    world.receive(tls(1), head);
+    for _ in 0..3 {
+        world.advance(9 * SECOND);
+        world.receive(tls(1), &format!("{tail}{head}"));
+    }
+    assert_eq!(world.statuses(), [200; 3]);
+    assert!(world.disconnected.is_empty());
+    world.advance(10 * SECOND);
+    assert_eq!(world.disconnected, [tls(1)]);
+}
+
+#[test]
 fn an_idle_connection_is_left_alone() {
     let mut world = World::new();
     world.receive(tls(1), &request(tls(1), "OPTIONS", 1).text());

@@ -176,3 +176,15 @@ fn a_branch_that_leaked_is_of_no_use_from_elsewhere() {
     assert_eq!(world.statuses(), [100, 481]);
     assert!(world.events.is_empty());
 }
+
+#[test]
+fn a_branch_without_the_cookie_identifies_nothing() {
+    let mut world = World::new();
+    let old = |call_id: &str| {
+        invite(udp()).call_id(call_id).text().replace("branch=z9hG4bKINVITE1", "branch=1")
+    };
+    world.receive(udp(), &old("one"));
+    world.receive(udp(), &old("two"));
+    world.receive(udp(), &old("one"));
+    assert_eq!(world.event_names(), ["Invite", "Invite"]);
+}
