@@ -1,0 +1,97 @@
+//! Many callers at once, callers who vanish, callers over IPv6: nothing that was said is lost.
+
+use std::time::Duration;
+
+use hushbox_load::measure;
+use hushbox_load::scenario;
+use hushbox_load::script::{Keys, Step};
+use hushbox_load::sdp::Security;
+use hushbox_load::srtp::Suite;
+use hushbox_load::timeline::RATE;
+use hushbox_tests::calls::{delivered, forwarded, leave_at_once, listen, owner, run, speech};
+use hushbox_tests::trial::Trial;
+use tokio::task::JoinSet;
+
+/// Callers at once: few enough for a busy machine, enough to share a shard, a commit and a log.
+const CROWD: usize = 16;
+
+#[test]
+fn sixteen_callers_at_once_are_all_recorded_whole() {
+    let trial = Trial::start(&[]);
+    let outcomes = run(async {
+        let mut calls = JoinSet::new();
+        for number in 0..CROWD {
+            let mut plan = forwarded(&trial, "1001");
+            plan.security = Security::Sdes(vec![Suite::ALL[number % 2]]);
+            let sent = speech(100 + number as u8, Duration::from_secs(4));
+            calls.spawn(async move { scenario::call(&plan, &leave_at_once(&sent)).await });
+        }
+        calls.join_all().await
+    });
+    for outcome in outcomes {
+        let outcome = outcome.expect("a call");
+        assert!(outcome.is_ok(), "{:?} {:?}", outcome.refusal, outcome.steps);
+    }
+    let rows = delivered(&trial, "1001", CROWD);
+    assert_eq!(rows.len(), CROWD);
+    for row in &rows {
+        let seconds = row["seconds"].as_f64().expect("a number");
+        assert!((4.0..5.0).contains(&seconds) && row["truncated"] == false, "{row}");
+    }
+    // The last one of them is the same audio.
+    let (plan, pin) = owner(&trial, "1001");
+    let script = [
+        Step::Speech { within: Duration::from_secs(10) },
+        Step::Press(Keys::new(&format!("{pin}#")).expect("keys")),
+        Step::Speech { within: Duration::from_secs(20) },
+        Step::Press(Keys::new("1").expect("a key")),
+        Step::Hear(Duration::from_secs(12)),
+        Step::Press(Keys::new("#").expect("a key")),
+        Step::HangUp,
+    ];
+    let outcome = run(scenario::call(&plan, &script)).expect("a call");
+    let best = (0..CROWD as u8)
+        .map(|number| speech(100 + number, Duration::from_secs(4)))
+        .filter_map(|sent| measure::find(&sent, &outcome.heard))
+        .map(|found| found.correlation)
+        .fold(0.0, f64::max);
+    assert!(best > 0.99, "{best}");
+}
+
+#[test]
+fn what_a_caller_said_before_the_connection_was_lost_is_a_message() {
+    let trial = Trial::start(&[]);
+    let sent = speech(61, Duration::from_secs(20));
+    run(async {
+        let (plan, script) = (forwarded(&trial, "1002"), leave_at_once(&sent));
+        // Dropped in mid-sentence: the connection closes, packets stop, no BYE comes.
+        let call = tokio::time::timeout(Duration::from_secs(6), scenario::call(&plan, &script));
+        assert!(call.await.is_err(), "it was still speaking");
+    });
+    let row = &delivered(&trial, "1002", 1)[0];
+    // A telephone with a certificate may come back on another connection, so the recording goes on until
+    // nothing has been heard for ten seconds.
+    let seconds = row["seconds"].as_f64().expect("a number");
+    assert!((2.0..17.0).contains(&seconds), "{row}");
+    let (plan, pin) = owner(&trial, "1002");
+    let outcome = run(scenario::call(&plan, &listen(&pin, &sent[..2 * RATE]))).expect("a call");
+    assert!(outcome.steps.iter().any(|s| s.name == "find" && s.ok), "{:?}", outcome.steps);
+}
+
+#[test]
+fn a_server_on_ipv6_is_left_a_message_and_plays_it() {
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        eprintln!("SKIPPED: this machine has no IPv6");
+        return;
+    }
+    let mut trial = Trial::create(&["--sip-tls", "[::1]:0"]);
+    trial.serve();
+    let sent = speech(62, Duration::from_secs(3));
+    let left = run(scenario::call(&forwarded(&trial, "1001"), &leave_at_once(&sent)));
+    let left = left.expect("a call");
+    assert!(left.is_ok(), "{:?} {:?}", left.refusal, left.steps);
+    assert_eq!(delivered(&trial, "1001", 1).len(), 1);
+    let (plan, pin) = owner(&trial, "1001");
+    let outcome = run(scenario::call(&plan, &listen(&pin, &sent))).expect("a call");
+    assert!(outcome.is_ok(), "{:?} {:?}", outcome.refusal, outcome.steps);
+}
