@@ -213,7 +213,6 @@ impl Checks {
         self.row(name, None, why);
     }
 
-    #[expect(clippy::print_stdout, reason = "this is what the command was asked for")]
     fn row(&mut self, name: &str, ok: Option<bool>, detail: &str) {
         if !self.json {
             let mark = match ok {
@@ -221,7 +220,7 @@ impl Checks {
                 Some(false) => "FAILED",
                 None => "skipped",
             };
-            println!("{mark:<8} {name:<14} {detail}");
+            super::say(&format!("{mark:<8} {name:<14} {detail}\n"));
         }
         self.rows.push(json!({ "check": name, "ok": ok, "detail": detail }));
     }

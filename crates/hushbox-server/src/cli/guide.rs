@@ -5,12 +5,11 @@ use super::{Failure, load};
 use crate::config::Config;
 use crate::trial::Trial;
 
-#[expect(clippy::print_stdout, reason = "this is what the command was asked for")]
 pub(super) fn run(args: &Guide) -> Result<(), Failure> {
     let config = load(&args.at)?;
     let file = config.trial_file();
     let trial = Trial::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    println!("{}", text(&config, &trial));
+    super::say(&format!("{}\n", text(&config, &trial)));
     Ok(())
 }
 

@@ -29,7 +29,6 @@ pub(super) fn list(args: &MessageList) -> Result<(), Failure> {
     Ok(())
 }
 
-#[expect(clippy::print_stdout, reason = "this is what the command was asked for")]
 pub(super) fn export(args: &MessageExport) -> Result<(), Failure> {
     let config = load(&args.at)?;
     if args.out.symlink_metadata().is_ok() {
@@ -54,7 +53,7 @@ pub(super) fn export(args: &MessageExport) -> Result<(), Failure> {
     match (done, file) {
         (Ok(()), Some(file)) => {
             file.finish()?;
-            println!("{}: written", args.out.display());
+            super::say(&format!("{}: written\n", args.out.display()));
             Ok(())
         }
         (Ok(()), None) => Err("the server sent no audio".into()),

@@ -23,6 +23,13 @@ use crate::control::Secret;
 /// What a command ends with when it fails: one message for the person who typed it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Prints to standard output. A reader that went away (`| head`) has what it wanted.
+fn say(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
 /// Runs the command that was typed.
 #[expect(clippy::print_stderr, reason = "a command says why it failed")]
 pub fn run(cli: Cli) -> ExitCode {

@@ -62,11 +62,11 @@ async fn connection<P>(
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             // The kind alone: the text may quote names out of a certificate.
-            tracing::info!(kind = ?error.kind(), "a TLS handshake failed");
+            tracing::debug!(kind = ?error.kind(), "a TLS handshake failed");
             return;
         }
         Err(_) => {
-            tracing::info!("a TLS handshake took too long");
+            tracing::debug!("a TLS handshake took too long");
             return;
         }
     };

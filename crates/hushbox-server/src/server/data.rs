@@ -1,12 +1,12 @@
 //! The data folder, opened: lock, keys, log, index, objects, counters, spools, directory.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use hushbox_audit::{Event, EventName, Who};
+use hushbox_audit::{DetailValue, Event, EventName, Hash, Who};
 use hushbox_backend::SqliteIndex;
 use hushbox_backend::audit_file::{AuditFile, AuditOptions, AuditReader};
 use hushbox_backend::folder_lock::FolderLock;
@@ -64,9 +64,12 @@ impl Data {
         let volume = Arc::new(Folder::open_or_create(&config.audit)?);
         let (audit_file, opened) = AuditFile::open(volume, node, AuditOptions::default())?;
         let audit_reader = audit_file.reader();
+        let spools = spools(&config.data, config.shards)?;
+        let Looked { audited, last_change } = look_into(&audit_reader, &spools)?;
+        check_last_change(&directory, last_change)?;
         let audit = Audit::start(node, opened.resume, Box::new(audit_file), Arc::clone(&clock))
             .map_err(doing("a thread"))?;
-        note_start(&audit, &directory, opened.torn_bytes);
+        note_start(&audit, config, &directory, opened.torn_bytes);
 
         let folder = Folder::open_or_create(&config.data)?;
         let (lockout, counters) = LockoutFile::open(&folder)?;
@@ -74,8 +77,6 @@ impl Data {
             Locks::start(lockout, counters, Arc::clone(&clock)).map_err(doing("a thread"))?;
         let opening = opening(&keys, index.as_ref(), locks, &audit).await?;
         let objects = Arc::new(FolderObjects::open(&config.data)?);
-        let spools = spools(&config.data, config.shards)?;
-        let audited = Arc::new(audited(&audit_reader, &spools)?);
         let parts = Parts {
             clock,
             audit,
@@ -88,6 +89,7 @@ impl Data {
             directory,
         };
         let services = Arc::new(Services::new(parts));
+        let audited = Arc::new(audited);
         Ok(Self { services, spools, audited, service_key: keys.service_key()?, lock })
     }
 }
@@ -111,6 +113,10 @@ async fn directory(index: &dyn Index, keys: &KeyFiles) -> Result<Directory, Serv
     let IndexReply::Directory(rows) = index.run(IndexRequest::DirectoryLoad).await? else {
         return Err(ServerError::Incomplete("the index has no directory".to_owned()));
     };
+    if rows.is_empty() {
+        let what = "the index holds no directory: restore index.sqlite from a backup";
+        return Err(ServerError::Incomplete(what.to_owned()));
+    }
     Directory::build(&rows, &public).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         ServerError::Directory(lines.join("\n"))
@@ -128,13 +134,18 @@ fn this_node(directory: &Directory, key: &NodeKey) -> Result<NodeId, ServerError
     })
 }
 
-fn note_start(audit: &Audit, directory: &Directory, torn_bytes: u64) {
+fn note_start(audit: &Audit, config: &Config, directory: &Directory, torn_bytes: u64) {
     let mut start = Event::new(EventName::ServiceStart, Who::System);
     start.detail = start.detail.with("version", env!("CARGO_PKG_VERSION"));
     if let Some(hash) = directory.hash() {
         start.detail = start.detail.with("directory", hash);
     }
     audit.note(start);
+    let mut loaded = Event::new(EventName::ConfigLoad, Who::System);
+    if let Ok(text) = std::fs::read(&config.file) {
+        loaded.detail = loaded.detail.with("hash", Hash::of(&text));
+    }
+    audit.note(loaded);
     if torn_bytes > 0 {
         let mut recovered = Event::new(EventName::ServiceRecovered, Who::System);
         recovered.detail = recovered.detail.with("torn_bytes", torn_bytes);
@@ -203,27 +214,51 @@ fn spools(data: &Path, shards: usize) -> Result<BTreeMap<u16, (Spool, Recovered)
     Ok(spools)
 }
 
-/// What the log has about the messages in the spools: one that is there was being delivered when the last run ended.
-fn audited(
+/// What a start wants to know of the log.
+#[derive(Default)]
+struct Looked {
+    /// What it has about the messages in the spools: one that is there was being delivered when the last run ended.
+    audited: BTreeMap<MessageId, Audited>,
+    /// The directory's hash before and after its last change.
+    last_change: Option<(Hash, Hash)>,
+}
+
+fn look_into(
     reader: &AuditReader,
     spools: &BTreeMap<u16, (Spool, Recovered)>,
-) -> Result<BTreeMap<MessageId, Audited>, ServerError> {
-    let wanted: std::collections::BTreeSet<MessageId> = spools
-        .values()
-        .flat_map(|(_, recovered)| &recovered.messages)
-        .map(|message| message.message)
-        .collect();
-    let mut found = BTreeMap::new();
-    if wanted.is_empty() {
-        return Ok(found);
-    }
+) -> Result<Looked, ServerError> {
+    let recovered = spools.values().flat_map(|(_, recovered)| &recovered.messages);
+    let wanted: BTreeSet<MessageId> = recovered.map(|message| message.message).collect();
+    let mut looked = Looked::default();
     reader.each(&mut |record| {
-        if let Some((message, audited)) = Audited::in_record(&record)
-            && wanted.contains(&message)
+        let detail = &record.event.detail;
+        if let Some((message, audited)) = Audited::in_record(&record) {
+            if wanted.contains(&message) {
+                looked.audited.insert(message, audited);
+            }
+        } else if record.event.name == EventName::DirectoryChange
+            && let (Some(DetailValue::Hash(before)), Some(DetailValue::Hash(after))) =
+                (detail.value("before"), detail.value("after"))
         {
-            found.insert(message, audited);
+            looked.last_change = Some((*before, *after));
         }
         ControlFlow::Continue(())
     })?;
-    Ok(found)
+    Ok(looked)
+}
+
+/// Rows that are signed and still not those of the last change have gone back in time. Of the last change itself
+/// either side is right: the log is written first.
+fn check_last_change(
+    directory: &Directory,
+    last_change: Option<(Hash, Hash)>,
+) -> Result<(), ServerError> {
+    match (last_change, directory.hash()) {
+        (Some((before, after)), Some(hash)) if hash != before && hash != after => {
+            Err(ServerError::Directory(format!(
+                "its hash is {hash}, and the audit log has {after} since its last change"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
