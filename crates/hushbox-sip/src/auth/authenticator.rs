@@ -348,6 +348,8 @@ mod tests {
         ] {
             let mut bad = good.clone();
             change(&mut bad);
+            let secret_sha256 = ha1(Algorithm::Sha256, "phone1", "hushbox", "open sesame");
+            bad.response = response(Algorithm::Sha256, &secret_sha256, &bad, "INVITE");
             assert_eq!(auth.check(1000, &bad, "INVITE", URI, secret), Verdict::Wrong);
         }
     }

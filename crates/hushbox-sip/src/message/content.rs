@@ -229,6 +229,7 @@ mod tests {
     #[test]
     fn sdp_is_found_alone_and_in_multipart() {
         assert_eq!(body("c: Application/SDP;charset=utf-8\r\n", "v=0\r\n"), sdp("v=0\r\n"));
+        assert_eq!(body("c: application/sdp\r\ne: identity\r\n", "v=0\r\n"), sdp("v=0\r\n"));
         assert_eq!(body("c: multipart/mixed;boundary=b1\r\n", MIXED), sdp("v=0\r\n"));
         assert_eq!(body("c: multipart/related; boundary=\"b1\"\r\n", MIXED), sdp("v=0\r\n"));
     }

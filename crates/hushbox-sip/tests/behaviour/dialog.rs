@@ -191,3 +191,21 @@ fn a_number_that_comes_again_is_late_for_a_reinvite_and_good_enough_for_a_bye() 
     assert_eq!(world.statuses(), [200]);
     assert_eq!(world.event_names(), ["Bye", "Terminated"]);
 }
+
+#[test]
+fn the_latest_connection_of_a_peer_is_the_dialogs() {
+    let mut world = World::new();
+    world.endpoint.identify(tls(1).connection.expect("a connection"), 42);
+    world.endpoint.identify(tls(2).connection.expect("a connection"), 42);
+    let (session, tag) = world.established(tls(1));
+    world.receive(tls(2), &request(tls(2), "OPTIONS", 2).tagged(&tag).text());
+    world.sent.clear();
+    world.hang_up(session);
+    assert_eq!(world.only_sent().flow, tls(2));
+    world.close(tls(1));
+    assert!(world.events.is_empty(), "what was left behind is of no matter");
+    world.close(tls(2));
+    assert_eq!(world.event_names(), ["Terminated"]);
+    world.advance(40 * SECOND);
+    world.assert_empty();
+}

@@ -253,3 +253,103 @@ fn a_reinvite_that_rings_for_ever_leaves_nothing() {
     world.advance(40 * SECOND);
     world.assert_empty();
 }
+
+#[test]
+fn to_require_timers_is_to_support_them() {
+    let (.., ok) = established(&mut World::new(), &["Session-Expires: 1800", "Require: timer"]);
+    assert_eq!(ok.header("Session-Expires"), Some("1800;refresher=uac"));
+}
+
+#[test]
+fn the_answer_to_our_refresh_may_hand_it_over_or_end_it() {
+    let answered = |session_expires: &str| {
+        let mut world = World::new();
+        established(&mut world, &OURS);
+        world.advance(100 * SECOND);
+        let update = world.only_sent();
+        let ok = response(&update, 200)
+            .replace("Content-Length", &format!("{session_expires}Content-Length"));
+        world.receive(udp(), &ok);
+        world.advance(168 * SECOND);
+        (
+            world.take_sent().iter().filter(|s| s.text.starts_with("UPDATE")).count(),
+            world.event_names(),
+        )
+    };
+    let (updates, events) = answered("Session-Expires: 200;refresher=uas\r\n");
+    assert_eq!((updates, events), (0, vec!["Failed SessionExpired".to_owned()]));
+    assert_eq!(answered(""), (0, vec![]));
+}
+
+#[test]
+fn a_refresh_is_tried_again_after_500_and_when_the_peer_is_done() {
+    let mut world = World::new();
+    let (_, tag, _) = established(&mut world, &OURS);
+    world.advance(100 * SECOND);
+    let update = world.only_sent();
+    world.receive(udp(), &response(&update, 500));
+    world.advance(2 * SECOND);
+    let update = world.take_sent().pop().expect("another UPDATE");
+    assert_eq!(update.header("CSeq"), Some("2 UPDATE"));
+    world.receive(udp(), &response(&update, 491));
+    // Meanwhile the peer begins a change, and is refused only later.
+    world.receive(udp(), &request(udp(), "INVITE", 2).tagged(&tag).sdp().text());
+    let (request_id, _) = world.reinvited();
+    world.sent.clear();
+    world.advance(3 * SECOND);
+    assert!(world.sent.is_empty());
+    world.reject_reinvite(request_id, hushbox_sip::Rejection::new(488));
+    world.sent.clear();
+    world.receive(udp(), &request(udp(), "ACK", 2).branch("INVITE2").tagged(&tag).text());
+    world.advance(4 * SECOND);
+    assert!(world.sent.iter().any(|s| s.text.starts_with("UPDATE ")));
+}
+
+#[test]
+fn a_refresh_that_is_no_longer_needed_ends_nothing() {
+    let mut world = World::new();
+    let (_, tag, _) = established(&mut world, &OURS);
+    world.advance(101 * SECOND);
+    world.receive(udp(), &request(udp(), "UPDATE", 2).tagged(&tag).text());
+    world.advance(200 * SECOND);
+    assert!(world.events.is_empty());
+}
+
+#[test]
+fn our_reinvite_repeats_what_was_agreed_last() {
+    let mut world = World::new();
+    let (_, tag, _) = established(&mut world, &OURS[..2]);
+    let reinvite = OURS[..2].iter().fold(request(udp(), "INVITE", 2), |r, line| r.header(line));
+    world.receive(udp(), &reinvite.tagged(&tag).sdp().text());
+    let (request_id, _) = world.reinvited();
+    let changed = bytes::Bytes::from_static(b"v=0\r\ns=changed\r\n");
+    world.endpoint.answer_reinvite(world.now(), request_id, changed);
+    world.receive(udp(), &request(udp(), "ACK", 2).tagged(&tag).text());
+    world.sent.clear();
+    world.advance(100 * SECOND);
+    assert_eq!(world.only_sent().body(), "v=0\r\ns=changed\r\n");
+}
+
+#[test]
+fn what_the_peer_takes_is_learnt_from_its_reinvite() {
+    let mut world = World::new();
+    let (_, tag, _) = established(&mut world, &OURS[..2]);
+    let reinvite = OURS.iter().fold(request(udp(), "INVITE", 2), |r, line| r.header(line));
+    world.receive(udp(), &reinvite.tagged(&tag).sdp().text());
+    let (request_id, _) = world.reinvited();
+    world.answer_reinvite(request_id);
+    world.receive(udp(), &request(udp(), "ACK", 2).tagged(&tag).text());
+    world.sent.clear();
+    world.advance(100 * SECOND);
+    assert!(world.only_sent().text.starts_with("UPDATE "));
+}
+
+#[test]
+fn nothing_is_refreshed_after_hanging_up() {
+    let mut world = World::new();
+    let (session, ..) = established(&mut world, &OURS);
+    world.advance(90 * SECOND);
+    world.hang_up(session);
+    world.advance(20 * SECOND);
+    assert!(world.take_sent().iter().all(|s| s.text.starts_with("BYE ")));
+}

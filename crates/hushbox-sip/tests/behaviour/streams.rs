@@ -115,3 +115,15 @@ fn too_many_connections_are_turned_away() {
     world.receive(tls(2), "\r\n");
     assert_eq!(world.disconnected, [tls(2)]);
 }
+
+#[test]
+fn a_change_that_waits_is_gone_with_its_connection() {
+    let mut world = World::new();
+    let (_, tag) = world.established(tls(1));
+    world.receive(tls(1), &request(tls(1), "INVITE", 2).tagged(&tag).sdp().text());
+    world.reinvited();
+    world.close(tls(1));
+    assert_eq!(world.event_names(), ["Failed ConnectionLost", "Terminated"]);
+    world.advance(33 * SECOND);
+    world.assert_empty();
+}

@@ -128,3 +128,25 @@ fn a_discarded_call_gets_no_answer() {
     assert_eq!(world.event_names(), ["Terminated"]);
     world.assert_empty();
 }
+
+#[test]
+fn an_update_leaves_no_transaction_on_a_stream() {
+    let mut world = World::new();
+    let (_, tag) = world.established(tls(1));
+    world.advance(33 * SECOND);
+    world.receive(tls(1), &request(tls(1), "UPDATE", 2).tagged(&tag).sdp().text());
+    let (request_id, _) = world.reinvited();
+    world.answer_reinvite(request_id);
+    assert_eq!(world.statuses(), [200]);
+    assert_eq!(world.endpoint.load().transactions, 0);
+}
+
+#[test]
+fn an_update_after_our_bye_gets_481() {
+    let mut world = World::new();
+    let (session, tag) = world.established(udp());
+    world.hang_up(session);
+    world.sent.clear();
+    world.receive(udp(), &request(udp(), "UPDATE", 2).tagged(&tag).text());
+    assert_eq!(world.statuses(), [481]);
+}
