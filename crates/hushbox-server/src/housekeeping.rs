@@ -25,7 +25,7 @@ pub async fn run(services: Arc<Services>) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut counted = services.clock.now().monotonic;
-    let mut looked = false;
+    let mut ticks = 0_u64;
     loop {
         tick.tick().await;
         let now = services.clock.now();
@@ -39,7 +39,9 @@ pub async fn run(services: Arc<Services>) {
             Ok(()) => counted = now.monotonic,
             Err(error) => tracing::warn!(%error, "the retention rules wait"),
         }
-        if !std::mem::replace(&mut looked, true)
+        ticks += 1;
+        // Not at once: what the spools held at the start is being delivered.
+        if ticks == 2
             && let Err(error) = report_strangers(&services).await
         {
             tracing::warn!(%error, "the audio objects could not be compared with the index");

@@ -41,7 +41,8 @@ fn new(args: &Quickstart) -> Result<(), Failure> {
     let config = config::load(&args.dir.join("hushbox.toml"))?;
     let trial = Trial::read(&config.trial_file())?;
     note(&guide::text(&config, &trial));
-    serve::with_sockets(config, sockets, None)
+    let lock = serve::lock(&config)?;
+    serve::with_sockets(config, lock, sockets, None)
 }
 
 /// Serves a folder that is there. Nothing in it is overwritten but the addresses in trial.json.
@@ -60,6 +61,7 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
         note(&format!("{} exists already: nothing was changed", args.dir.display()));
         return Ok(());
     }
+    let lock = serve::lock(&config)?;
     config.tls = args.sip_tls.or(config.tls);
     config.lab_udp = args.lab_udp.or(config.lab_udp);
     config.lab_tcp = args.lab_tcp.or(config.lab_tcp);
@@ -70,7 +72,7 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
     }
     let wanted = Wanted { tls: config.tls, lab_udp: config.lab_udp, lab_tcp: config.lab_tcp };
     let sockets = Sockets::bind(&wanted)?;
-    serve::with_sockets(config, sockets, Some(Box::new(move |sip| remember(&trial_file, sip))))
+    serve::with_sockets(config, lock, sockets, Some(Box::new(move |sip| remember(&trial_file, sip))))
 }
 
 /// Media follows the address that was given for this run.

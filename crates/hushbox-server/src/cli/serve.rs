@@ -1,5 +1,7 @@
 //! `hushbox serve`
 
+use hushbox_backend::FolderLock;
+
 use super::Failure;
 use super::args::Serve;
 use crate::config::{self, Config};
@@ -9,14 +11,29 @@ use crate::{logging, open_files};
 
 pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     let config = config::load(&super::config_file(&args.at)?)?;
+    // Before any port: a second server on the same folder should hear of the folder.
+    let lock = lock(&config)?;
     let wanted = Wanted { tls: config.tls, lab_udp: config.lab_udp, lab_tcp: config.lab_tcp };
     let sockets = Sockets::bind(&wanted)?;
-    with_sockets(config, sockets, None)
+    with_sockets(config, lock, sockets, None)
+}
+
+/// Takes the data folder for this process.
+pub(super) fn lock(config: &Config) -> Result<FolderLock, Failure> {
+    if !config.data.is_dir() {
+        let data = config.data.display();
+        return Err(format!(
+            "{data} is not there: `hushbox quickstart` makes a trial installation"
+        )
+        .into());
+    }
+    Ok(FolderLock::take(&config.data)?)
 }
 
 /// Serves on sockets that are bound already.
 pub(super) fn with_sockets(
     mut config: Config,
+    lock: FolderLock,
     sockets: Sockets,
     announce: Option<Announce>,
 ) -> Result<(), Failure> {
@@ -25,7 +42,7 @@ pub(super) fn with_sockets(
     open_files::fit(&mut config);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(server::run(config, sockets, announce))?;
+    runtime.block_on(server::run(config, lock, sockets, announce))?;
     // Nothing that still runs may hold up the end.
     runtime.shutdown_background();
     Ok(())

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use hushbox_audit::{DetailValue, Event, EventName, Hash, Who};
 use hushbox_backend::SqliteIndex;
 use hushbox_backend::audit_file::{AuditFile, AuditOptions, AuditReader};
-use hushbox_backend::folder_lock::FolderLock;
 use hushbox_backend::key_files::{KeyFiles, RootKeyState};
 use hushbox_backend::lockout_file::LockoutFile;
 use hushbox_backend::objects::FolderObjects;
@@ -39,20 +38,10 @@ pub(super) struct Data {
     pub(super) spools: BTreeMap<u16, (Spool, Recovered)>,
     pub(super) audited: Arc<BTreeMap<MessageId, Audited>>,
     pub(super) service_key: ServiceKey,
-    /// Held as long as the server runs.
-    pub(super) lock: FolderLock,
 }
 
 impl Data {
     pub(super) async fn open(config: &Config) -> Result<Self, ServerError> {
-        if !config.data.is_dir() {
-            let what = format!(
-                "{} is not there: `hushbox quickstart` makes a trial installation",
-                config.data.display()
-            );
-            return Err(ServerError::Incomplete(what));
-        }
-        let lock = FolderLock::take(&config.data)?;
         let keys = KeyFiles::at(&config.keys, &config.data);
         let index = SqliteIndex::open(&config.data).await?;
         let index: Arc<dyn Index> = Arc::new(index);
@@ -90,7 +79,7 @@ impl Data {
         };
         let services = Arc::new(Services::new(parts));
         let audited = Arc::new(audited);
-        Ok(Self { services, spools, audited, service_key: keys.service_key()?, lock })
+        Ok(Self { services, spools, audited, service_key: keys.service_key()? })
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use hushbox_backend::BackendError;
+use hushbox_backend::{BackendError, FolderLock};
 use hushbox_call::call::Recording;
 use hushbox_call::signalling::{Config as SignallingConfig, Signalling};
 use hushbox_sip::{HostPort, Limits, Listener, Transport};
@@ -77,6 +77,7 @@ fn doing(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ServerError 
 /// Serves until it is asked to stop.
 pub async fn run(
     config: Config,
+    lock: FolderLock,
     sockets: Sockets,
     announce: Option<Announce>,
 ) -> Result<(), ServerError> {
@@ -189,7 +190,8 @@ pub async fn run(
     end::Ending { says, shards, loaded, delivering, drain: config.drain, services }
         .run(&mut ending)
         .await;
-    drop(data.lock);
+    // Held to the very end: nobody else may open what is being closed.
+    drop(lock);
     Ok(())
 }
 
