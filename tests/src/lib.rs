@@ -4,5 +4,6 @@ pub mod calls;
 #[cfg(doctest)]
 mod compile_fail;
 pub mod fuzz;
+pub mod transcript;
 pub mod trial;
 pub mod world;
