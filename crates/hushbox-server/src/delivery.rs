@@ -42,8 +42,29 @@ pub struct Job {
 #[derive(Clone, Debug)]
 pub struct Deliveries(mpsc::UnboundedSender<Job>);
 
-/// How many messages are on their way.
-pub type Pending = watch::Receiver<usize>;
+/// How far the task is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// Messages on their way.
+    pub pending: usize,
+    /// Messages delivered since the start.
+    pub delivered: usize,
+}
+
+/// Shows how far the task is.
+pub type Watched = watch::Receiver<Progress>;
+
+/// How long a start waits for what the last run left in the spool.
+const RECOVERY_LONGEST: Duration = Duration::from_secs(10);
+
+/// Waits until what the last run left is in its mailboxes, so that it is there when the first call comes. What can't
+/// be delivered in time goes on being tried, beside the calls.
+pub async fn recovered(messages: usize, mut progress: Watched) {
+    let all = progress.wait_for(|progress| progress.delivered >= messages);
+    if tokio::time::timeout(RECOVERY_LONGEST, all).await.is_err() {
+        tracing::warn!(messages, "messages of the last run are still waiting in the spool");
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 enum DeliveryError {
@@ -79,17 +100,20 @@ impl Deliveries {
 pub async fn run(
     mut jobs: mpsc::UnboundedReceiver<Job>,
     services: Arc<Services>,
-    pending: watch::Sender<usize>,
+    progress: watch::Sender<Progress>,
 ) {
     let slots = Arc::new(Semaphore::new(AT_ONCE));
-    let pending = Arc::new(pending);
+    let progress = Arc::new(progress);
     while let Some(job) = jobs.recv().await {
-        pending.send_modify(|count| *count += 1);
-        let (slots, services, pending) =
-            (Arc::clone(&slots), Arc::clone(&services), Arc::clone(&pending));
+        progress.send_modify(|progress| progress.pending += 1);
+        let (slots, services, progress) =
+            (Arc::clone(&slots), Arc::clone(&services), Arc::clone(&progress));
         tokio::spawn(async move {
             deliver(job, &services, &slots).await;
-            pending.send_modify(|count| *count -= 1);
+            progress.send_modify(|progress| {
+                progress.pending -= 1;
+                progress.delivered += 1;
+            });
         });
     }
 }

@@ -72,7 +72,12 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
     }
     let wanted = Wanted { tls: config.tls, lab_udp: config.lab_udp, lab_tcp: config.lab_tcp };
     let sockets = Sockets::bind(&wanted)?;
-    serve::with_sockets(config, lock, sockets, Some(Box::new(move |sip| remember(&trial_file, sip))))
+    serve::with_sockets(
+        config,
+        lock,
+        sockets,
+        Some(Box::new(move |sip| remember(&trial_file, sip))),
+    )
 }
 
 /// Media follows the address that was given for this run.

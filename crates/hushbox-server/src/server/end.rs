@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::delivery::Pending;
+use crate::delivery::Watched;
 use crate::media_shard::{Shard, ToShard};
 use crate::services::Services;
 use crate::signalling::{Load, ToSignallingTask};
@@ -47,7 +47,7 @@ pub(super) struct Ending {
     pub(super) says: mpsc::UnboundedSender<ToSignallingTask>,
     pub(super) shards: Vec<Shard>,
     pub(super) loaded: watch::Receiver<Load>,
-    pub(super) delivering: Pending,
+    pub(super) delivering: Watched,
     pub(super) drain: Duration,
     pub(super) services: Arc<Services>,
 }
@@ -72,7 +72,9 @@ impl Ending {
             );
         }
         let _late = timeout(QUIET_MAX, self.loaded.wait_for(|load| load.quiet)).await;
-        if timeout(DELIVERIES_MAX, self.delivering.wait_for(|pending| *pending == 0)).await.is_err()
+        if timeout(DELIVERIES_MAX, self.delivering.wait_for(|progress| progress.pending == 0))
+            .await
+            .is_err()
         {
             tracing::warn!(
                 "some messages are still in the spool; they are delivered after the next start"

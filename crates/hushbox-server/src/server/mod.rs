@@ -91,8 +91,8 @@ pub async fn run(
     let (arrivals, arrived) = mpsc::channel(limits::ARRIVALS_QUEUE);
     let (says, said) = mpsc::unbounded_channel();
     let (deliveries, jobs) = Deliveries::new();
-    let (pending, delivering) = watch::channel(0);
-    tokio::spawn(delivery::run(jobs, Arc::clone(&services), pending));
+    let (progress, delivering) = watch::channel(delivery::Progress::default());
+    tokio::spawn(delivery::run(jobs, Arc::clone(&services), progress));
 
     let advertised = config.advertised_address.unwrap_or(config.rtp_address);
     let shared = media_shard::Shared {
@@ -108,7 +108,9 @@ pub async fn run(
         audited: data.audited,
     };
     let mut shards = Vec::new();
+    let mut left = 0;
     for (number, (spool, recovered)) in data.spools {
+        left += recovered.messages.len();
         let shard = Shard::start(number, spool, recovered, shared.clone())
             .map_err(doing("a media thread"))?;
         // A spool that was left by more shards than there are now is emptied, and takes no calls.
@@ -116,6 +118,8 @@ pub async fn run(
             shards.push(shard);
         }
     }
+
+    delivery::recovered(left, delivering.clone()).await;
 
     let udp = match sockets.lab_udp {
         Some((socket, local)) => {
