@@ -207,7 +207,8 @@ impl World {
 
     /// The machine dies. What its disk had not synced is lost as `seed` says; connections are gone.
     pub fn crash(self, seed: u64) -> Installation {
-        let installation = self.server.into_installation();
+        let mut installation = self.server.into_installation();
+        installation.utc = self.now.utc;
         installation.spool.crash(seed);
         installation
     }

@@ -16,6 +16,7 @@ use hushbox_store::model::{
 };
 use hushbox_store::signing::NodeKey;
 use hushbox_store::{Directory, MessageRow, ObjectKey};
+use jiff::Timestamp;
 
 /// The digest realm.
 pub const REALM: &str = "hushbox";
@@ -52,6 +53,10 @@ pub struct Installation {
     pub rows: BTreeMap<MessageId, MessageRow>,
     /// The audio objects.
     pub objects: BTreeMap<ObjectKey, Bytes>,
+    /// How often a server was started on it: nothing random comes twice.
+    pub starts: u64,
+    /// The time when it was last used: a machine's clock goes on while it is off.
+    pub utc: Timestamp,
 }
 
 /// The device of that user name.
@@ -122,6 +127,8 @@ impl Installation {
             audit: Vec::new(),
             rows: BTreeMap::new(),
             objects: BTreeMap::new(),
+            starts: 0,
+            utc: "2026-03-09T16:05:00Z".parse().expect("a time"),
         }
     }
 
@@ -181,7 +188,7 @@ fn grant(who: &str, what: &str) -> Entity {
         mailbox: mailbox(what),
         person: person(who),
         kind: GrantKind::Owner,
-        from: jiff::Timestamp::UNIX_EPOCH,
+        from: Timestamp::UNIX_EPOCH,
         until: None,
         approver: "test".to_owned(),
         reason: "test".to_owned(),

@@ -104,7 +104,8 @@ struct Running {
 
 impl Server {
     /// Starts on an installation.
-    pub fn start(now: Now, installation: Installation) -> Self {
+    pub fn start(now: Now, mut installation: Installation) -> Self {
+        installation.starts += 1;
         let listeners = [Transport::Tls, Transport::Tcp, Transport::Udp].map(|transport| {
             let local = server_address(transport);
             Listener { transport, local, advertised: HostPort::from(local) }
@@ -129,13 +130,17 @@ impl Server {
             prev_hash: last.leaf_hash(),
         });
         Self {
-            signalling: Signalling::new(config, Arc::clone(&installation.directory), [41; 32]),
-            installation,
+            signalling: Signalling::new(
+                config,
+                Arc::clone(&installation.directory),
+                signalling_seed(&installation),
+            ),
             signalling_deadline: None,
             calls: BTreeMap::new(),
             ports: BTreeMap::new(),
             next_port: FIRST_PORT,
-            seeds: 0,
+            seeds: installation.starts << 32,
+            installation,
             prompts: prompts::prompts(),
             spool,
             recovered: recovered.messages,
@@ -621,6 +626,12 @@ impl Server {
         let start = usize::try_from(range.start).expect("small").min(end);
         Ok(object.slice(start..end))
     }
+}
+
+fn signalling_seed(installation: &Installation) -> [u8; 32] {
+    let mut seed = [41; 32];
+    seed[..8].copy_from_slice(&installation.starts.to_be_bytes());
+    seed
 }
 
 /// Every record in some frames of the log.
