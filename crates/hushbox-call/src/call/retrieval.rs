@@ -27,6 +27,7 @@ use super::speaker::Sounding;
 use super::{AuditWait, Context, LogInReply, LogInRequest, Output};
 use crate::EndReason;
 use crate::limits::{MAILBOX_NEARLY_FULL, SESSION_MAX};
+use crate::tui::digits::Keys;
 use crate::tui::login::{self, LockAnswer, Login, PinAnswer};
 use crate::tui::menu::{self, Entry, EntryState, Menu, Opened, Ticket};
 
@@ -206,7 +207,7 @@ impl RetrievalCall {
                     self.try_pin(now, context, number.as_deref(), pin.as_str());
                 }
                 login::Output::LoggedIn { type_ahead } => {
-                    return self.logged_in(now, context, &type_ahead);
+                    return self.logged_in(now, context, type_ahead);
                 }
                 login::Output::HangUp(reason) => self.over = Some(reason),
             }
@@ -283,7 +284,7 @@ impl RetrievalCall {
         self.login_input(now, context, input);
     }
 
-    fn logged_in(&mut self, now: Now, context: &mut Context<'_>, type_ahead: &[char]) {
+    fn logged_in(&mut self, now: Now, context: &mut Context<'_>, type_ahead: Keys) {
         self.choices = match (self.person, self.source) {
             (Some((person, _)), Some(source)) => source.mailboxes(now, context.directory, person),
             _ => Vec::new(),
@@ -299,7 +300,7 @@ impl RetrievalCall {
             self.over = Some(EndReason::Revoked);
             return;
         }
-        let menu = Menu::new(now.monotonic, self.ends_at, numbers, type_ahead.to_vec());
+        let menu = Menu::new(now.monotonic, self.ends_at, numbers, type_ahead);
         self.stage = Dialogue::Menu(Box::new(menu));
         self.menu_outputs(now, context);
     }

@@ -1,11 +1,11 @@
-//! Digits as they are keyed, one entry at a time.
+//! Digits as they are keyed, one entry at a time, and keys that wait for their turn.
 
 use std::fmt;
 use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use crate::limits::INTER_DIGIT;
+use crate::limits::{INTER_DIGIT, TYPE_AHEAD_MAX};
 
 /// An entry in the making: wiped when dropped, never printed.
 #[derive(Clone)]
@@ -67,6 +67,48 @@ impl fmt::Debug for Digits {
     }
 }
 
+/// Keys that wait for their turn, oldest first: bounded, wiped, never printed, since a PIN may be among them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Keys(Zeroizing<Vec<char>>);
+
+impl Keys {
+    /// None. The memory for as many as may wait is taken with the first one, so that growing leaves no copies behind.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one; one too many is dropped.
+    pub fn push(&mut self, key: char) {
+        if self.0.capacity() == 0 {
+            self.0.reserve_exact(TYPE_AHEAD_MAX);
+        }
+        if self.0.len() < TYPE_AHEAD_MAX {
+            self.0.push(key);
+        }
+    }
+
+    /// The oldest one, which stays.
+    pub fn first(&self) -> Option<char> {
+        self.0.first().copied()
+    }
+
+    /// Takes the oldest one.
+    pub fn pop(&mut self) -> Option<char> {
+        (!self.0.is_empty()).then(|| self.0.remove(0))
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({})", self.0.len())
+    }
+}
+
 impl PartialEq for Digits {
     fn eq(&self, other: &Self) -> bool {
         *self.text == *other.text
@@ -89,6 +131,16 @@ mod tests {
         }
         assert_eq!(format!("{digits:?}"), "Digits(…)");
         assert_eq!(digits.as_str(), "48151623");
+    }
+
+    #[test]
+    fn waiting_keys_keep_their_order_are_bounded_and_never_print() {
+        let mut keys = Keys::new();
+        for key in "12345678901234567890123456789#".chars() {
+            keys.push(key);
+        }
+        assert_eq!(format!("{keys:?}"), format!("Keys({TYPE_AHEAD_MAX})"));
+        assert_eq!((keys.first(), keys.pop(), keys.pop()), (Some('1'), Some('1'), Some('2')));
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! Logging in: number, PIN, three tries, answers at fixed moments.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
-
-use zeroize::Zeroizing;
 
 use crate::end::EndReason;
 use crate::limits::{
     FAREWELL_MAX, LOG_OFF_FAREWELL_MAX, LOGIN_ANSWER_STEP, LOGIN_ANSWERS, LOGIN_TRIES,
-    NUMBER_DIGITS_MAX, PIN_DIGITS_MAX, SESSION_MAX, TYPE_AHEAD_MAX,
+    NUMBER_DIGITS_MAX, PIN_DIGITS_MAX, SESSION_MAX,
 };
 use crate::prompt::{self, PromptId, Utterance};
-use crate::tui::digits::{Digits, Keyed};
+use crate::tui::digits::{Digits, Keyed, Keys};
 use crate::tui::idle::{Expired, Idle};
 use crate::tui::say;
 
@@ -36,7 +35,7 @@ pub enum Refusal {
 }
 
 /// What happens to a log-in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     /// The caller acknowledged the answer: media may flow.
     Confirmed,
@@ -52,6 +51,21 @@ pub enum Input {
     HungUp(EndReason),
     /// Time has passed.
     Timeout,
+}
+
+impl fmt::Debug for Input {
+    // A key may be one of a PIN.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Confirmed => f.write_str("Confirmed"),
+            Input::Digit(_) => f.write_str("Digit(…)"),
+            Input::PromptFinished => f.write_str("PromptFinished"),
+            Input::Lock(answer) => f.debug_tuple("Lock").field(answer).finish(),
+            Input::Pin(answer) => f.debug_tuple("Pin").field(answer).finish(),
+            Input::HungUp(reason) => f.debug_tuple("HungUp").field(reason).finish(),
+            Input::Timeout => f.write_str("Timeout"),
+        }
+    }
 }
 
 /// Whether this number may try from here.
@@ -100,7 +114,7 @@ pub enum Output {
     /// The person is logged in. Keys that they pressed since the PIN follow.
     LoggedIn {
         /// Those keys, in order.
-        type_ahead: Zeroizing<Vec<char>>,
+        type_ahead: Keys,
     },
     /// The dialogue is over: send BYE unless the caller did.
     HangUp(EndReason),
@@ -117,7 +131,7 @@ pub struct Login {
     speaking: bool,
     idle: Idle,
     ends_at: Instant,
-    type_ahead: Zeroizing<Vec<char>>,
+    type_ahead: Keys,
     outputs: VecDeque<Output>,
 }
 
@@ -156,8 +170,7 @@ impl Login {
             speaking: false,
             idle: Idle::new(now),
             ends_at: now + SESSION_MAX,
-            // Full size from the start: a growing one would leave copies of a PIN behind.
-            type_ahead: Zeroizing::new(Vec::with_capacity(TYPE_AHEAD_MAX)),
+            type_ahead: Keys::new(),
             outputs: VecDeque::new(),
         }
     }
@@ -291,7 +304,7 @@ impl Login {
     fn checking(&mut self, now: Instant, number: Option<String>, input: Input) -> State {
         match input {
             Input::Digit(key) => {
-                self.keep(key);
+                self.type_ahead.push(key);
                 State::Checking { number }
             }
             Input::Lock(LockAnswer::Free) => {
@@ -301,17 +314,12 @@ impl Login {
                 }
                 let mut state = State::Pin { number, digits: Digits::new(PIN_DIGITS_MAX) };
                 // The PIN may have been keyed while the lock was looked up.
-                let typed = std::mem::take(&mut self.type_ahead);
-                for (i, key) in typed.iter().enumerate() {
-                    state = match state {
-                        State::Pin { number, digits } => {
-                            self.pin(now, number, digits, Input::Digit(*key))
-                        }
-                        other => {
-                            self.type_ahead.extend(&typed[i..]);
-                            return self.swallow(other);
-                        }
-                    };
+                while let Some(key) = self.type_ahead.pop() {
+                    let State::Pin { number, digits } = state else { break };
+                    state = self.pin(now, number, digits, Input::Digit(key));
+                    if !matches!(state, State::Pin { .. }) {
+                        return self.swallow(state);
+                    }
                 }
                 state
             }
@@ -400,7 +408,7 @@ impl Login {
             Input::Digit('#') if swallow_hash && self.type_ahead.is_empty() => {
                 swallow_hash = false;
             }
-            Input::Digit(key) => self.keep(key),
+            Input::Digit(key) => self.type_ahead.push(key),
             Input::Pin(came) => answer = Some(came),
             _ => {}
         }
@@ -496,19 +504,13 @@ impl Login {
         self.ask(question);
     }
 
-    fn keep(&mut self, key: char) {
-        if self.type_ahead.len() < TYPE_AHEAD_MAX {
-            self.type_ahead.push(key);
-        }
-    }
-
     /// Keys that were typed ahead of a PIN's end: the `#` that belongs to a full one is no key of its own.
     fn swallow(&mut self, state: State) -> State {
         match state {
             State::Verifying { due, answer, swallow_hash: true }
-                if self.type_ahead.first() == Some(&'#') =>
+                if self.type_ahead.first() == Some('#') =>
             {
-                self.type_ahead.remove(0);
+                self.type_ahead.pop();
                 State::Verifying { due, answer, swallow_hash: false }
             }
             other => other,
@@ -555,6 +557,10 @@ mod tests {
         Instant::now()
     }
 
+    fn keys_of(mut keys: Keys) -> String {
+        std::iter::from_fn(|| keys.pop()).collect()
+    }
+
     /// A log-in, driven by a script.
     struct Script {
         now: Instant,
@@ -593,7 +599,7 @@ mod tests {
                         self.tries.push((number, pin.as_str().to_owned()));
                     }
                     Output::LoggedIn { type_ahead } => {
-                        line.push(format!("in {}", type_ahead.iter().collect::<String>()));
+                        line.push(format!("in {}", keys_of(type_ahead)));
                     }
                     Output::HangUp(reason) => line.push(format!("end {reason}")),
                 }

@@ -11,11 +11,10 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 
 use crate::end::EndReason;
-use crate::limits::{
-    FAREWELL_MAX, LOG_OFF_FAREWELL_MAX, MAILBOX_CHOICES_MAX, SESSION_MAX, TYPE_AHEAD_MAX,
-};
+use crate::limits::{FAREWELL_MAX, LOG_OFF_FAREWELL_MAX, MAILBOX_CHOICES_MAX, SESSION_MAX};
 use crate::prompt::{self, PromptId, Utterance};
 use crate::speech;
+use crate::tui::digits::Keys;
 use crate::tui::idle::{Expired, Idle};
 use crate::tui::say;
 
@@ -60,7 +59,7 @@ pub struct Opened {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// What happens to a session.
+/// What happens to a session. Its keys are those of a person who is logged in: no PIN is among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A key.
@@ -143,7 +142,7 @@ pub struct Menu {
     speaking: bool,
     idle: Idle,
     ends_at: Instant,
-    type_ahead: VecDeque<char>,
+    type_ahead: Keys,
     outputs: VecDeque<Output>,
 }
 
@@ -187,12 +186,7 @@ enum Act {
 impl Menu {
     /// A session for these mailboxes (their numbers), at most nine of them. `ends_at` is the latest end of the call;
     /// `type_ahead` what was keyed since the PIN.
-    pub fn new(
-        now: Instant,
-        ends_at: Instant,
-        mailboxes: Vec<String>,
-        type_ahead: Vec<char>,
-    ) -> Self {
+    pub fn new(now: Instant, ends_at: Instant, mailboxes: Vec<String>, type_ahead: Keys) -> Self {
         let mut menu = Self {
             state: State::Choosing,
             mailboxes,
@@ -203,7 +197,7 @@ impl Menu {
             speaking: false,
             idle: Idle::new(now),
             ends_at: ends_at.min(now + SESSION_MAX),
-            type_ahead: type_ahead.into(),
+            type_ahead,
             outputs: VecDeque::new(),
         };
         menu.mailboxes.truncate(MAILBOX_CHOICES_MAX);
@@ -224,7 +218,7 @@ impl Menu {
                 if self.type_ahead.is_empty() {
                     self.key(now, key);
                 } else {
-                    self.keep(key);
+                    self.type_ahead.push(key);
                 }
             }
             Input::PromptFinished => {
@@ -448,16 +442,10 @@ impl Menu {
         self.outputs.push_back(Output::Say(say(words)));
     }
 
-    fn keep(&mut self, key: char) {
-        if self.type_ahead.len() < TYPE_AHEAD_MAX {
-            self.type_ahead.push_back(key);
-        }
-    }
-
     /// Keys that were typed while something was awaited, one by one, as long as nothing is.
     fn take_type_ahead(&mut self, now: Instant) {
         while !matches!(self.state, State::Opening | State::Acting { .. }) {
-            let Some(key) = self.type_ahead.pop_front() else {
+            let Some(key) = self.type_ahead.pop() else {
                 return;
             };
             self.key(now, key);

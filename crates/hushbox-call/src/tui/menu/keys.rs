@@ -14,7 +14,7 @@ impl Menu {
             State::Main => self.key_main(now, key),
             State::Announcing { .. } => self.key_announcing(now, key),
             State::Playing { .. } => self.key_playing(now, key),
-            State::Opening | State::Acting { .. } => self.keep(key),
+            State::Opening | State::Acting { .. } => self.type_ahead.push(key),
             State::Farewell { .. } | State::Over => {}
         }
     }

@@ -22,6 +22,12 @@ fn entry(state: EntryState, minute: i8) -> Entry {
     }
 }
 
+fn keys_of(text: &str) -> Keys {
+    let mut keys = Keys::new();
+    text.chars().for_each(|key| keys.push(key));
+    keys
+}
+
 struct Script {
     now: Instant,
     start: Instant,
@@ -46,7 +52,7 @@ impl Script {
                 now,
                 now + SESSION_MAX,
                 mailboxes.iter().map(|m| (*m).to_owned()).collect(),
-                type_ahead.chars().collect(),
+                keys_of(type_ahead),
             ),
             ticket: None,
         }
