@@ -7,6 +7,7 @@
 
 mod guard;
 mod identity;
+mod interface;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -15,8 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use hushbox_policy::{AccountId, CallId, CallerName, CallerNumber, DeviceId, Now, TrunkId};
+use hushbox_policy::{AccountId, CallId, CallerName, CallerNumber, Now};
 use hushbox_sip::{
     Authenticator, ConnectionId, Endpoint, Event, Failure, Flow, Invite, InviteBody, Rejection,
     Session,
@@ -31,168 +31,7 @@ use crate::limits;
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
 use guard::Guard;
 use identity::Verdict;
-
-/// Whom a connection's certificate stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Peer {
-    /// No certificate, or one that fits no record.
-    #[default]
-    Nobody,
-    /// A device.
-    Device(DeviceId),
-    /// A trunk.
-    Trunk(TrunkId),
-    /// One that fits several records.
-    Ambiguous,
-}
-
-/// What signalling is told at its start.
-pub struct Config {
-    /// Product, listeners, limits.
-    pub sip: hushbox_sip::Config,
-    /// The digest realm.
-    pub realm: String,
-    /// Opens the devices' digest secrets.
-    pub service_key: ServiceKey,
-    /// Calls at once.
-    pub calls_max: usize,
-    /// Whether messages can't be opened: `*97` says so before any number.
-    pub record_only: bool,
-}
-
-/// What happens to signalling.
-#[derive(Debug)]
-pub enum Input<'a> {
-    /// A datagram came.
-    Datagram {
-        /// Where from.
-        flow: Flow,
-        /// Its content.
-        bytes: &'a [u8],
-    },
-    /// A connection came up, with whom its certificate stands for.
-    Connected {
-        /// Which connection.
-        flow: Flow,
-        /// Who is at the other end.
-        peer: Peer,
-    },
-    /// Bytes came on a connection.
-    StreamData {
-        /// Which connection.
-        flow: Flow,
-        /// As many as there were.
-        bytes: &'a [u8],
-    },
-    /// A connection closed, from either side.
-    StreamClosed {
-        /// Which connection.
-        flow: Flow,
-    },
-    /// The directory has changed.
-    Directory(Arc<Directory>),
-    /// Whether the data disk has too little room for a new deposit.
-    DiskFull(bool),
-    /// Whether messages can't be opened.
-    RecordOnly(bool),
-    /// The server stops: no new calls.
-    Drain,
-    /// A call says something.
-    Call {
-        /// Which call.
-        call: CallId,
-        /// What it says.
-        says: ToSignalling,
-    },
-    /// Time has passed.
-    Timeout,
-}
-
-/// What signalling asks for.
-#[derive(Debug)]
-pub enum Output {
-    /// Send this.
-    Transmit {
-        /// Where to.
-        flow: Flow,
-        /// A whole message.
-        bytes: Bytes,
-    },
-    /// Close this connection.
-    Disconnect {
-        /// Which.
-        flow: Flow,
-    },
-    /// A call was admitted: make a [`Call`](crate::Call). Without a port or a shard for it, say
-    /// [`ToSignalling::Reject`] and [`ToSignalling::Over`] in its place.
-    Start(Box<CallSetup>),
-    /// Tell a call this.
-    ToCall {
-        /// Which call.
-        call: CallId,
-        /// What.
-        says: FromSignalling,
-    },
-    /// A request for a call was refused; for counters, and a line in the log at `debug`.
-    Refused(Refused),
-    /// Nothing more until then.
-    Timeout(Option<Instant>),
-}
-
-/// A refused call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The status that was answered; 0 where nothing was.
-    pub status: u16,
-    /// Why.
-    pub why: Why,
-}
-
-/// Why a call was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Why {
-    /// A stranger, or a first request without credentials: challenged.
-    Challenged,
-    /// Wrong digest credentials: challenged again.
-    WrongDigest,
-    /// Credentials of an old nonce: challenged again.
-    StaleNonce,
-    /// Wrong digests without end from one address.
-    TooManyWrongDigests,
-    /// A certificate that fits two records.
-    AmbiguousCertificate,
-    /// A device calls what is not its account's.
-    NotThisDevices,
-    /// A trunk calls what none of its accounts has.
-    NoSuchNumber,
-    /// Something in the request can't be understood.
-    NotUnderstood,
-    /// The data disk is full.
-    DiskFull,
-    /// As many calls as there may be.
-    Full,
-    /// The server stops.
-    Draining,
-}
-
-impl Why {
-    /// The stable name in metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Why::Challenged => "challenged",
-            Why::WrongDigest => "wrong-digest",
-            Why::StaleNonce => "stale-nonce",
-            Why::TooManyWrongDigests => "too-many-wrong-digests",
-            Why::AmbiguousCertificate => "ambiguous-certificate",
-            Why::NotThisDevices => "not-this-devices",
-            Why::NoSuchNumber => "no-such-number",
-            Why::NotUnderstood => "not-understood",
-            Why::DiskFull => "disk-full",
-            Why::Full => "full",
-            Why::Draining => "draining",
-        }
-    }
-}
+pub use interface::{Config, Input, Output, Peer, Refused, Why};
 
 /// The signalling of a server.
 pub struct Signalling {
@@ -522,20 +361,6 @@ impl Signalling {
 
     fn refused(&mut self, status: u16, why: Why) {
         self.outputs.push_back(Output::Refused(Refused { status, why }));
-    }
-}
-
-impl Peer {
-    /// A number that stands for the identity, so that a dialog outlives its connection.
-    fn number(self) -> Option<u64> {
-        let id = match self {
-            Peer::Nobody | Peer::Ambiguous => return None,
-            Peer::Device(id) => id.as_uuid(),
-            Peer::Trunk(id) => id.as_uuid(),
-        };
-        let (high, low) = id.as_u64_pair();
-        // The version and variant bits of both halves are constant: folding loses nothing that tells ids apart.
-        Some(high.rotate_left(32) ^ low)
     }
 }
 
