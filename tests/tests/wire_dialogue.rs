@@ -222,7 +222,7 @@ fn who_presses_nothing_is_reminded_and_logged_off_within_45_seconds() {
     let menu = outcome.steps[2].heard.end;
     let words = voice.words(&outcome.heard[menu..]);
     assert!(words.starts_with("reminder"), "{words}");
-    // From the last key, the menu's 17 seconds included.
+    // From the last key, the menu included.
     let idle = outcome.steps[2].took + outcome.steps[3].took;
     assert!(
         (Duration::from_secs(30)..Duration::from_secs(48)).contains(&idle),
