@@ -56,13 +56,23 @@ impl Authority {
 
     /// The server's certificate: it names loopback and `addresses`.
     pub fn server(&self, addresses: &[IpAddr]) -> Result<Pair, rcgen::Error> {
-        self.sign("Hushbox", None, addresses)
+        self.sign("Hushbox", None, addresses, self.today)
     }
 
     /// A trunk's or a device's certificate: its identity is `uri`, as in `sip:pbx.DOMAIN` or `sip:USER@DOMAIN`. It
     /// names addresses too, since a softphone shows the same certificate when it is called.
     pub fn client(&self, uri: &str, addresses: &[IpAddr]) -> Result<Pair, rcgen::Error> {
-        self.sign(uri.strip_prefix("sip:").unwrap_or(uri), Some(uri), addresses)
+        self.sign(uri.strip_prefix("sip:").unwrap_or(uri), Some(uri), addresses, self.today)
+    }
+
+    /// A client's certificate that was made on another day.
+    #[cfg(test)]
+    pub(crate) fn client_as_of(
+        &self,
+        day: jiff::Timestamp,
+        uri: &str,
+    ) -> Result<Pair, rcgen::Error> {
+        self.sign(uri, Some(uri), &[], day.to_zoned(jiff::tz::TimeZone::UTC).date())
     }
 
     fn sign(
@@ -70,9 +80,10 @@ impl Authority {
         name: &str,
         uri: Option<&str>,
         addresses: &[IpAddr],
+        today: jiff::civil::Date,
     ) -> Result<Pair, rcgen::Error> {
         let key = KeyPair::generate()?;
-        let mut params = params(name, self.today, LEAF_DAYS);
+        let mut params = params(name, today, LEAF_DAYS);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =

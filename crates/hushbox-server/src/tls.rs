@@ -102,3 +102,118 @@ impl Records<()> for Nothing {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::{ServerName, UnixTime};
+    use rustls::{ClientConfig, RootCertStore};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+    use crate::certificates::{Authority, Pair};
+    use crate::client_certificates::{Binding, Match, sha256};
+    use crate::config;
+
+    const PBX: &str = "sip:pbx.clinic.example";
+
+    /// One record: the PBX of this authority.
+    struct OnePbx([u8; 32]);
+
+    impl Records<()> for OnePbx {
+        fn candidates(&self, identity: &Identity) -> Vec<Candidate<()>> {
+            let named = identity.names.iter().any(|name| name == PBX);
+            let binding =
+                Binding::AuthorityAndName { authority: Some(self.0), name: PBX.to_owned() };
+            named.then_some(Candidate { peer: (), binding }).into_iter().collect()
+        }
+    }
+
+    struct Server {
+        _folder: tempfile::TempDir,
+        authority: Authority,
+        clients: Arc<ClientCertificates<()>>,
+        acceptor: TlsAcceptor,
+    }
+
+    fn server() -> Server {
+        let folder = tempfile::tempdir().expect("a folder");
+        let authority = Authority::new(jiff::Timestamp::now()).expect("an authority");
+        let own = authority.server(&[]).expect("a certificate");
+        std::fs::create_dir(folder.path().join("tls")).expect("made");
+        let files = [
+            ("ca.crt", &authority.pair().certificate),
+            ("server.crt", &own.certificate),
+            ("server.key", &own.key),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.path().join("tls").join(name), text).expect("written");
+        }
+        let text = "[listen]\ntls = \"127.0.0.1:5061\"\n";
+        let config = config::parse(text, &folder.path().join("hushbox.toml")).expect("valid");
+        check(&config).expect("usable");
+        let records = Arc::new(OnePbx(sha256(&authority.pair().der)));
+        let clients =
+            ClientCertificates::new(&authorities(&config).expect("one"), records, provider());
+        let clients = Arc::new(clients.expect("usable"));
+        let acceptor =
+            TlsAcceptor::from(server_config(&config, Arc::clone(&clients)).expect("usable"));
+        Server { _folder: folder, authority, clients, acceptor }
+    }
+
+    /// A handshake over a pipe, and whose certificate the server saw; `None` when it failed.
+    async fn handshake(server: &Server, shown: Option<&Pair>) -> Option<Match<()>> {
+        let mut roots = RootCertStore::empty();
+        roots.add(server.authority.pair().der.clone().into()).expect("a root");
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_root_certificates(roots);
+        let config = match shown {
+            Some(pair) => {
+                let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
+                config.with_client_auth_cert(vec![pair.der.clone().into()], key).expect("a pair")
+            }
+            None => config.with_no_client_auth(),
+        };
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let name = ServerName::try_from("localhost").expect("a name");
+        let connector = TlsConnector::from(Arc::new(config));
+        let (accepted, _) =
+            tokio::join!(server.acceptor.accept(ours), connector.connect(name, theirs));
+        let stream = accepted.ok()?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        server.clients.look_up(chain, UnixTime::now()).ok()
+    }
+
+    #[tokio::test]
+    async fn a_handshake_tells_whose_certificate_it_was_and_strangers_are_let_in_as_nobody() {
+        let server = server();
+        let pbx = server.authority.client(PBX, &[]).expect("a certificate");
+        assert_eq!(handshake(&server, Some(&pbx)).await, Some(Match::One(())));
+        assert_eq!(handshake(&server, None).await, Some(Match::Nobody));
+        let other = server.authority.client("sip:other.example", &[]).expect("a certificate");
+        assert_eq!(handshake(&server, Some(&other)).await, Some(Match::Nobody));
+        let stranger = Authority::new(jiff::Timestamp::now()).expect("an authority");
+        let forged = stranger.client(PBX, &[]).expect("a certificate");
+        assert_eq!(
+            handshake(&server, Some(&forged)).await,
+            Some(Match::Nobody),
+            "signed by somebody else"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_expired_certificate_of_a_known_trunk_fails_the_handshake() {
+        let server = server();
+        let then = "2020-01-01T00:00:00Z".parse().expect("a time");
+        let expired = server.authority.client_as_of(then, PBX).expect("a certificate");
+        assert_eq!(handshake(&server, Some(&expired)).await, None);
+        let unknown =
+            server.authority.client_as_of(then, "sip:other.example").expect("a certificate");
+        assert_eq!(
+            handshake(&server, Some(&unknown)).await,
+            Some(Match::Nobody),
+            "one that fits no record is as none"
+        );
+    }
+}

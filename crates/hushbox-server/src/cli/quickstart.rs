@@ -8,7 +8,7 @@ use super::serve;
 use super::{Failure, guide};
 use crate::config::{self, Config, RtpPorts};
 use crate::sockets::{self, Sockets, Wanted};
-use crate::trial::{Sip, Trial};
+use crate::trial::Trial;
 use crate::trial_folder::NewTrial;
 
 pub(super) fn run(args: Quickstart) -> Result<(), Failure> {
@@ -42,7 +42,7 @@ fn new(args: &Quickstart) -> Result<(), Failure> {
     let trial = Trial::read(&config.trial_file())?;
     note(&guide::text(&config, &trial));
     let lock = serve::lock(&config)?;
-    serve::with_sockets(config, lock, sockets, None)
+    serve::with_sockets(config, lock, sockets)
 }
 
 /// Serves a folder that is there. Nothing in it is overwritten but the addresses in trial.json.
@@ -68,16 +68,13 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
     config.rtp_ports = args.rtp_ports.unwrap_or(config.rtp_ports);
     if let Some(ip) = args.sip_tls.map(|address| address.ip()) {
         follow(&mut config, ip)?;
-        warn_unless_named(&config.certificate, ip);
+    }
+    if let Some(address) = config.tls {
+        warn_unless_named(&config.certificate, address.ip());
     }
     let wanted = Wanted { tls: config.tls, lab_udp: config.lab_udp, lab_tcp: config.lab_tcp };
     let sockets = Sockets::bind(&wanted)?;
-    serve::with_sockets(
-        config,
-        lock,
-        sockets,
-        Some(Box::new(move |sip| remember(&trial_file, sip))),
-    )
+    serve::with_sockets(config, lock, sockets)
 }
 
 /// Media follows the address that was given for this run.
@@ -85,16 +82,6 @@ fn follow(config: &mut Config, ip: IpAddr) -> Result<(), Failure> {
     config.rtp_address = ip;
     if ip.is_unspecified() && config.advertised_address.is_none() {
         config.advertised_address = Some(sockets::own_address(ip)?);
-    }
-    Ok(())
-}
-
-/// trial.json gets the addresses that were bound.
-fn remember(trial_file: &Path, sip: Sip) -> std::io::Result<()> {
-    let mut trial = Trial::read(trial_file)?;
-    if trial.sip != sip {
-        trial.sip = sip;
-        trial.write(trial_file)?;
     }
     Ok(())
 }

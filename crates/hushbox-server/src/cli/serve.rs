@@ -5,7 +5,7 @@ use hushbox_backend::FolderLock;
 use super::Failure;
 use super::args::Serve;
 use crate::config::{self, Config};
-use crate::server::{self, Announce};
+use crate::server;
 use crate::sockets::{Sockets, Wanted};
 use crate::{logging, open_files};
 
@@ -15,7 +15,7 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     let lock = lock(&config)?;
     let wanted = Wanted { tls: config.tls, lab_udp: config.lab_udp, lab_tcp: config.lab_tcp };
     let sockets = Sockets::bind(&wanted)?;
-    with_sockets(config, lock, sockets, None)
+    with_sockets(config, lock, sockets)
 }
 
 /// Takes the data folder for this process.
@@ -35,14 +35,13 @@ pub(super) fn with_sockets(
     mut config: Config,
     lock: FolderLock,
     sockets: Sockets,
-    announce: Option<Announce>,
 ) -> Result<(), Failure> {
     logging::start(config.log_format, &config.log_level);
     open_files::forbid_core_dumps();
     open_files::fit(&mut config);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(server::run(config, lock, sockets, announce))?;
+    runtime.block_on(server::run(config, lock, sockets))?;
     // Nothing that still runs may hold up the end.
     runtime.shutdown_background();
     Ok(())

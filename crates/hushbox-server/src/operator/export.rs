@@ -26,7 +26,8 @@ impl Operator {
         let row = self.row_of(id).await?;
         let directory = self.services.directory();
         let permit =
-            decisions::export(proved.0, &reason, &row, &directory, self.services.clock.now())?;
+            decisions::export(proved.0, &reason, &row, &directory, self.services.clock.now())
+                .inspect_err(|denied| self.refused(&proved, uid, &row, *denied))?;
         let AuditReply::Export(authorised) =
             self.services.audit.write(AuditRequest::Export(permit), EventExtra::default()).await?
         else {

@@ -1,7 +1,8 @@
 //! `--as`: a person's PIN, compared as at a telephone: counted first, with a decoy for numbers that nobody has.
 
 use hushbox_audit::{Event, EventName, Outcome as Audited, Who};
-use hushbox_policy::{Pin, PinVerifier, Try};
+use hushbox_policy::{Denied, Pin, PinVerifier, Try};
+use hushbox_store::MessageRow;
 use tokio::sync::oneshot;
 
 use super::{Operator, OperatorError, numbered};
@@ -50,6 +51,18 @@ impl Operator {
             }
             (Outcome::Busy | Outcome::Unavailable, _) => Err(OperatorError::Busy),
         }
+    }
+
+    /// Writes down that policy said no to a person who had proved who they are.
+    pub(super) fn refused(&self, proved: &Proved, uid: u32, row: &MessageRow, denied: Denied) {
+        let mut event = Event::new(EventName::AccessRefused, Who::Person(proved.0.person()));
+        event.uid = Some(uid);
+        event.outcome = Audited::Refused;
+        event.account = Some(row.account);
+        event.mailbox = Some(row.mailbox);
+        event.message = Some(row.id);
+        event.rule = Some(denied.rule().into());
+        self.services.audit.note(event);
     }
 
     fn note(

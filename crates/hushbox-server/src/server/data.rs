@@ -251,3 +251,84 @@ fn check_last_change(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::trial_folder::NewTrial;
+
+    /// A new trial's configuration.
+    fn trial(parent: &Path) -> Config {
+        let dir = parent.join("d");
+        let sip = crate::trial::Sip {
+            tls: Some("127.0.0.1:5061".parse().expect("an address")),
+            ..Default::default()
+        };
+        let rtp_ports = config::RtpPorts { from: 16_000, to: 16_099 };
+        NewTrial {
+            dir: dir.clone(),
+            sip,
+            advertised: None,
+            rtp_ports,
+            now: jiff::Timestamp::now(),
+        }
+        .create()
+        .expect("made");
+        config::load(&dir.join("hushbox.toml")).expect("valid")
+    }
+
+    async fn refused(config: &Config) -> String {
+        match Data::open(config).await {
+            Ok(_) => panic!("it opened"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_quickstart_makes_opens_and_without_the_root_key_it_records_only() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let config = tokio::task::block_in_place(|| trial(parent.path()));
+        let data = Data::open(&config).await.expect("opened");
+        assert!(data.services.opening.is_some());
+        assert_eq!(data.spools.len(), config.shards);
+        drop(data);
+        std::fs::remove_file(config.keys.join("root.key")).expect("removed");
+        assert!(Data::open(&config).await.expect("opened").services.opening.is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_index_that_was_lost_or_is_another_ones_is_refused() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let config = tokio::task::block_in_place(|| trial(parent.path()));
+        let other_parent = tempfile::tempdir().expect("a folder");
+        let other = tokio::task::block_in_place(|| trial(other_parent.path()));
+        for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+            let _absent = std::fs::remove_file(config.data.join(name));
+        }
+        assert!(refused(&config).await.contains("restore index.sqlite"));
+        for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
+            let _absent = std::fs::remove_file(config.data.join(name));
+        }
+        std::fs::copy(other.data.join("index.sqlite"), config.data.join("index.sqlite"))
+            .expect("copied");
+        assert!(refused(&config).await.contains("changed outside of Hushbox"));
+    }
+
+    #[test]
+    fn a_directory_that_has_gone_back_in_time_is_refused() {
+        let directory = Directory::build(
+            &[],
+            &hushbox_store::signing::DirectoryKey::generate().expect("a key").public(),
+        )
+        .expect("an empty directory");
+        let (now, other) = (directory.hash().expect("a hash"), Hash::of(b"other"));
+        assert!(check_last_change(&directory, None).is_ok());
+        assert!(check_last_change(&directory, Some((other, now))).is_ok(), "the change was made");
+        assert!(
+            check_last_change(&directory, Some((now, other))).is_ok(),
+            "it was written down, and not made"
+        );
+        assert!(check_last_change(&directory, Some((other, other))).is_err());
+    }
+}

@@ -4,6 +4,7 @@ mod data;
 mod end;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -28,13 +29,10 @@ use crate::rtp_ports::PortPairs;
 use crate::signalling::{Load, SignallingTask};
 use crate::sockets::Sockets;
 use crate::tls::{self, TlsError};
-use crate::trial::Sip;
+use crate::trial::{Sip, Trial};
 use crate::{housekeeping, limits, random};
 use data::Data;
 pub(crate) use data::ROOT_KEY_ID;
-
-/// Takes the bound addresses, before `ready` is said.
-pub type Announce = Box<dyn FnOnce(Sip) -> std::io::Result<()>>;
 
 /// Why a server did not start, or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -75,12 +73,7 @@ fn doing(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ServerError 
 }
 
 /// Serves until it is asked to stop.
-pub async fn run(
-    config: Config,
-    lock: FolderLock,
-    sockets: Sockets,
-    announce: Option<Announce>,
-) -> Result<(), ServerError> {
+pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(), ServerError> {
     let mut ending = end::Signals::new().map_err(doing("signals"))?;
     let addresses = sockets.addresses();
     let prompts = Arc::new(prompts::load(config.prompts.as_deref())?);
@@ -186,8 +179,8 @@ pub async fn run(
     tokio::spawn(control::server::serve(socket, operator));
     tokio::spawn(housekeeping::run(Arc::clone(&services)));
 
-    if let Some(announce) = announce {
-        announce(addresses).map_err(doing("trial.json"))?;
+    if let Err(error) = remember(&config.trial_file(), addresses) {
+        tracing::warn!(%error, "trial.json could not be brought up to date");
     }
     ready(&addresses, record_only).map_err(doing("standard output"))?;
     tracing::info!(shards = shards.len(), calls_max = config.calls_max, record_only, "serving");
@@ -196,6 +189,19 @@ pub async fn run(
         .await;
     // Held to the very end: nobody else may open what is being closed.
     drop(lock);
+    Ok(())
+}
+
+/// The trial.json of a trial gets the addresses that were bound.
+fn remember(trial_file: &Path, sip: Sip) -> std::io::Result<()> {
+    if !trial_file.exists() {
+        return Ok(());
+    }
+    let mut trial = Trial::read(trial_file)?;
+    if trial.sip != sip {
+        trial.sip = sip;
+        trial.write(trial_file)?;
+    }
     Ok(())
 }
 

@@ -65,7 +65,10 @@ impl NewTrial {
             return Err(error);
         }
         // rename(2) replaces an empty folder and refuses a full one: nothing is overwritten.
-        std::fs::rename(&unfinished, &dir).map_err(in_file(&dir))?;
+        if let Err(error) = std::fs::rename(&unfinished, &dir) {
+            let _left = std::fs::remove_dir_all(&unfinished);
+            return Err(in_file(&dir)(error));
+        }
         files::sync_folder(parent).map_err(in_file(parent))
     }
 
@@ -152,4 +155,90 @@ fn tempfile_beside(dir: &Path) -> Result<PathBuf, TrialError> {
 
 fn in_file(path: &Path) -> impl FnOnce(io::Error) -> TrialError + use<'_> {
     move |source| TrialError::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config;
+
+    fn new(dir: &Path) -> NewTrial {
+        NewTrial {
+            dir: dir.to_owned(),
+            sip: Sip { tls: Some("127.0.0.1:5061".parse().expect("an address")), ..Sip::default() },
+            advertised: None,
+            rtp_ports: RtpPorts { from: 16_000, to: 16_099 },
+            now: Timestamp::now(),
+        }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.expect("an entry").file_name().to_string_lossy().into_owned()
+        };
+        let mut names: Vec<String> = entries.map(name).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_new_trial_is_complete_and_its_secrets_are_its_owners() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let dir = parent.path().join("d");
+        new(&dir).create().expect("made");
+        assert_eq!(names(parent.path()), ["d"]);
+        assert_eq!(names(&dir), ["data", "hushbox.toml", "keys", "tls", "trial.json"]);
+        let mode = |name: &str| {
+            std::fs::metadata(dir.join(name)).expect("there").permissions().mode() & 0o777
+        };
+        for secret in ["trial.json", "keys/root.key", "tls/server.key", "tls/phone-7001.key"] {
+            assert_eq!(mode(secret), 0o600, "{secret}");
+        }
+        let config = config::load(&dir.join("hushbox.toml")).expect("valid");
+        crate::tls::check(&config).expect("usable");
+        let trial = Trial::read(&config.trial_file()).expect("readable");
+        let numbers = |account: &trial::Account| -> Vec<String> {
+            account.mailboxes.iter().map(|mailbox| mailbox.number.clone()).collect()
+        };
+        let accounts: Vec<_> = trial
+            .accounts
+            .iter()
+            .map(|account| (account.name.as_str(), account.profile.as_str(), numbers(account)))
+            .collect();
+        assert_eq!(accounts[0], ("clinic", "hipaa", vec!["1001".to_owned(), "1002".to_owned()]));
+        assert_eq!(accounts[1], ("trial", "standard", vec!["2001".to_owned()]));
+        assert_eq!(trial.accounts[0].staff[0].number, "7900");
+        assert_eq!(
+            (trial.doctor.mailbox.as_str(), trial.doctor.person.number.as_str()),
+            ("1099", "7099")
+        );
+        let text = std::fs::read_to_string(config.trial_file()).expect("readable");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert!(
+            json["accounts"][0]["staff"][0]["totp"].is_null() && json["sip"]["lab_udp"].is_null()
+        );
+        for person in trial.accounts.iter().flat_map(|a| &a.mailboxes).flat_map(|m| &m.persons) {
+            assert!(
+                person.pin.len() == 8 && person.pin.bytes().all(|digit| digit.is_ascii_digit())
+            );
+            assert!(person.device.as_ref().expect("a telephone").cert.is_absolute());
+        }
+    }
+
+    #[test]
+    fn an_existing_folder_is_left_as_it_was_and_nothing_is_left_beside_it() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let dir = parent.path().join("d");
+        std::fs::create_dir(&dir).expect("made");
+        std::fs::write(dir.join("mine"), "mine").expect("written");
+        assert!(new(&dir).create().is_err());
+        assert_eq!(
+            (names(parent.path()), names(&dir)),
+            (vec!["d".to_owned()], vec!["mine".to_owned()])
+        );
+        assert!(new(&parent.path().join("no/such/parent")).create().is_err());
+    }
 }
