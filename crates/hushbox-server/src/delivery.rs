@@ -129,7 +129,7 @@ async fn deliver(mut job: Job, services: &Services, slots: &Semaphore) {
         match done {
             Ok(()) => return,
             Err(error) => {
-                tracing::warn!(message = %job.message, %error, retry_secs = wait.as_secs(), "a message waits in the spool");
+                tracing::warn!(id = %job.message, %error, retry_secs = wait.as_secs(), "a message waits in the spool");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(RETRY_LONGEST);
             }
@@ -168,11 +168,12 @@ async fn attempt(job: &mut Job, services: &Services) -> Result<(), DeliveryError
                 StepDone::SpoolFreed
             }
             Step::Quarantined { message, .. } => {
-                tracing::error!(%message, "the audit log knows this message as another one: it stays in the spool; look at it");
+                tracing::error!(
+                    id = %message, "the audit log knows this message as another one: it stays in the spool; look at it");
                 return Ok(());
             }
             Step::Done => {
-                tracing::info!(message = %job.message, "message delivered");
+                tracing::info!(id = %job.message, "message delivered");
                 return Ok(());
             }
         };
@@ -188,7 +189,7 @@ fn read(job: &Job) -> Result<Option<SpooledMessage>, DeliveryError> {
     }
     let recovered = recovery.finish();
     if !recovered.orphaned.is_empty() {
-        tracing::error!(message = %job.message, "the first record of a message is gone: nobody can open it");
+        tracing::error!(id = %job.message, "the first record of a message is gone: nobody can open it");
     }
     Ok(recovered.messages.into_iter().next())
 }

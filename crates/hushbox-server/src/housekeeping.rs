@@ -78,7 +78,7 @@ async fn destroy_due(services: &Services, passed: Duration) -> Result<(), Operat
         .await?;
     for row in due {
         if let Err(error) = destroy(services, &row).await {
-            tracing::warn!(message = %row.id, %error, "a message that is due was not destroyed");
+            tracing::warn!(id = %row.id, %error, "a message that is due was not destroyed");
         }
     }
     Ok(())
@@ -100,7 +100,7 @@ async fn destroy(services: &Services, row: &MessageRow) -> Result<(), OperatorEr
         .index(destruction, |reply| matches!(reply, IndexReply::Destroyed).then_some(()))
         .await?;
     services.objects.run(ObjectsRequest::Delete { key: row.object_key.clone() }).await?;
-    tracing::info!(message = %row.id, rule = rule.id(), "message destroyed");
+    tracing::info!(id = %row.id, rule = rule.id(), "message destroyed");
     Ok(())
 }
 

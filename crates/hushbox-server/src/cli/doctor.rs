@@ -46,10 +46,14 @@ fn installation(config: &Config, checks: &mut Checks) {
     let running = checks
         .add("server", status, |rows| rows.first().map_or_else(String::new, described))
         .is_some();
-    checks.add("audit log", audit_log(config), Clone::clone);
-    if !running {
-        return;
+    if running {
+        trial(config, checks);
     }
+    checks.add("audit log", audit_log(config), Clone::clone);
+}
+
+/// What can be tried in a trial installation only.
+fn trial(config: &Config, checks: &mut Checks) {
     let trial_file = config.trial_file();
     if !trial_file.exists() {
         checks.skip("call", "no trial.json: only a trial installation has a mailbox to call");

@@ -17,7 +17,7 @@ use hushbox_call::call::Recording;
 use hushbox_call::prompt::Prompts;
 use hushbox_call::setup::{CallSetup, FromSignalling, ToSignalling};
 use hushbox_policy::{CallId, MessageId};
-use hushbox_sip::Rejection;
+use hushbox_sip::{Reason, Rejection};
 use hushbox_store::{Audited, Directory};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -70,6 +70,8 @@ pub struct Shared {
     pub runtime: Handle,
     /// Calls on all shards.
     pub live: Arc<AtomicUsize>,
+    /// Takes the name of something without which the server cannot go on.
+    pub fatal: mpsc::UnboundedSender<&'static str>,
     /// What the audit log has about messages that an earlier run left in the spools.
     pub audited: Arc<BTreeMap<MessageId, Audited>>,
 }
@@ -94,6 +96,8 @@ impl Shard {
         let shard = Self { queue: queue.clone(), live: Arc::clone(&live) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
+            // Says so also when this thread panics.
+            let _fatal = Fatal(shared.fatal.clone());
             let local = LocalSet::new();
             local.block_on(&runtime, run(spool, recovered, shared, live, queue, says));
         })?;
@@ -114,6 +118,15 @@ impl Shard {
     pub async fn say(&self, says: ToShard) {
         // A shard ends only with the process.
         let _gone = self.queue.send(says).await;
+    }
+}
+
+/// Reports the end of a media thread, which lives as long as the server.
+struct Fatal(mpsc::UnboundedSender<&'static str>);
+
+impl Drop for Fatal {
+    fn drop(&mut self) {
+        let _ending = self.0.send("a media thread");
     }
 }
 
@@ -150,9 +163,12 @@ async fn run(
                     calls.insert(id, inbox);
                     live.fetch_add(1, Ordering::Relaxed);
                     shared.live.fetch_add(1, Ordering::Relaxed);
-                    let over = over.clone();
+                    let (over, signalling) = (over.clone(), shared.signalling.clone());
+                    let running = tokio::task::spawn_local(task.run());
                     tokio::task::spawn_local(async move {
-                        task.run().await;
+                        if running.await.is_err() {
+                            abandon(id, &signalling);
+                        }
                         let _ended = over.send(id);
                     });
                 }
@@ -175,6 +191,16 @@ async fn run(
                 None => return,
             },
         }
+    }
+}
+
+/// A call that panicked is hung up, and its place is free. What it had recorded is found at the next start.
+fn abandon(call: CallId, signalling: &mpsc::UnboundedSender<ToSignallingTask>) {
+    tracing::error!(%call, "a call failed inside; this is a mistake in Hushbox");
+    for says in
+        [ToSignalling::HangUp(Reason::sip(500, "Server Internal Error")), ToSignalling::Over]
+    {
+        let _stopping = signalling.send(ToSignallingTask::Call { call, says });
     }
 }
 

@@ -104,7 +104,13 @@ impl SpoolTask {
         for message in recovered.messages {
             task.deliver(message.message);
         }
-        tokio::task::spawn_local(task.run());
+        let fatal = shared.fatal.clone();
+        let running = tokio::task::spawn_local(task.run());
+        tokio::task::spawn_local(async move {
+            if running.await.is_err() {
+                let _ending = fatal.send("the spool");
+            }
+        });
         SpoolHandle(sender)
     }
 
@@ -152,7 +158,7 @@ impl SpoolTask {
             Request::Delivered(message) => {
                 if let Err(error) = self.spool.delivered(message) {
                     // It is delivered again after the next start, which changes nothing.
-                    tracing::warn!(%message, %error, "a delivered message could not be marked");
+                    tracing::warn!(id = %message, %error, "a delivered message could not be marked");
                 }
             }
         }
@@ -179,7 +185,7 @@ impl SpoolTask {
                     (self.shard.clone(), self.shared.audited.get(&message).copied());
                 self.shared.deliveries.submit(Job { message, reader, shard, audited });
             }
-            None => tracing::error!(%message, "a saved message is not in the spool"),
+            None => tracing::error!(id = %message, "a saved message is not in the spool"),
         }
     }
 

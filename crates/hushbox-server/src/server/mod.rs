@@ -63,6 +63,9 @@ pub enum ServerError {
     /// The directory is not as it was signed.
     #[error("the directory was changed outside of Hushbox; restore it from a backup:\n{0}")]
     Directory(String),
+    /// A part without which nothing goes on has failed. A restart delivers what the spool holds.
+    #[error("{0} failed; this is a mistake in Hushbox: restart it, nothing that was saved is lost")]
+    Failed(&'static str),
     /// Something in the data folder is missing.
     #[error("{0}")]
     Incomplete(String),
@@ -83,6 +86,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
 
     let (arrivals, arrived) = mpsc::channel(limits::ARRIVALS_QUEUE);
     let (says, said) = mpsc::unbounded_channel();
+    let (fatal, mut failed) = mpsc::unbounded_channel();
     let (deliveries, jobs) = Deliveries::new();
     let (progress, delivering) = watch::channel(delivery::Progress::default());
     tokio::spawn(delivery::run(jobs, Arc::clone(&services), progress));
@@ -98,6 +102,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         deliveries,
         runtime: Handle::current(),
         live: Arc::new(AtomicUsize::new(0)),
+        fatal: fatal.clone(),
         audited: data.audited,
     };
     let mut shards = Vec::new();
@@ -128,7 +133,11 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
             sip: hushbox_sip::Config {
                 product: format!("Hushbox/{}", env!("CARGO_PKG_VERSION")),
                 listeners: listeners(&config, &addresses),
-                limits: Limits { connections_max: config.connections_max, ..Limits::default() },
+                limits: Limits {
+                    connections_max: config.connections_max,
+                    sessions_max: config.calls_max.saturating_mul(2),
+                    ..Limits::default()
+                },
             },
             realm: config.realm.clone(),
             service_key: data.service_key,
@@ -146,7 +155,12 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         shards: shards.clone(),
         load,
     };
-    tokio::spawn(task.run(arrived, said));
+    let running = tokio::spawn(task.run(arrived, said));
+    tokio::spawn(async move {
+        if running.await.is_err() {
+            let _ending = fatal.send("signalling");
+        }
+    });
 
     let connections = Connections::new(config.connections_max, config.connections_per_source_max);
     let numbering = Numbering::default();
@@ -184,12 +198,14 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     }
     ready(&addresses, record_only).map_err(doing("standard output"))?;
     tracing::info!(shards = shards.len(), calls_max = config.calls_max, record_only, "serving");
-    end::Ending { says, shards, loaded, delivering, drain: config.drain, services }
-        .run(&mut ending)
-        .await;
+    let end = end::Ending { says, shards, loaded, delivering, drain: config.drain, services };
+    let ended = tokio::select! {
+        () = end.run(&mut ending) => Ok(()),
+        Some(what) = failed.recv() => Err(ServerError::Failed(what)),
+    };
     // Held to the very end: nobody else may open what is being closed.
     drop(lock);
-    Ok(())
+    ended
 }
 
 /// The trial.json of a trial gets the addresses that were bound.
