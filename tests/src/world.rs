@@ -74,6 +74,31 @@ pub enum Happening {
 pub struct Agenda {
     at: BTreeMap<(Instant, u64), Happening>,
     next: u64,
+    link: Link,
+}
+
+/// How bad the link is for media. Signalling over TLS and TCP loses nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Link {
+    /// So many packets of a hundred are lost.
+    pub loss_percent: u64,
+    /// So many of a hundred come twice.
+    pub duplicate_percent: u64,
+    /// Packets come up to so much later, and so out of order.
+    pub jitter: Duration,
+    /// Which ones.
+    pub seed: u64,
+}
+
+impl Link {
+    fn below(&mut self, limit: u64) -> u64 {
+        // SplitMix64.
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.seed;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit.max(1)
+    }
 }
 
 impl Agenda {
@@ -81,6 +106,20 @@ impl Agenda {
     pub fn plan(&mut self, at: Instant, what: Happening) {
         self.next += 1;
         self.at.insert((at, self.next), what);
+    }
+
+    /// A packet of media is sent: it may be lost, late or doubled.
+    pub fn send_media(&mut self, now: Instant, what: impl Fn() -> Happening) {
+        let copies = match (self.link.below(100), self.link.below(100)) {
+            (lost, _) if lost < self.link.loss_percent => 0,
+            (_, twice) if twice < self.link.duplicate_percent => 2,
+            _ => 1,
+        };
+        for _ in 0..copies {
+            let jitter = u64::try_from(self.link.jitter.as_micros()).unwrap_or(u64::MAX);
+            let late = Duration::from_micros(self.link.below(jitter + 1));
+            self.plan(now + LINK_DELAY + late, what());
+        }
     }
 
     fn first(&self) -> Option<Instant> {
@@ -131,6 +170,11 @@ impl World {
     /// Now.
     pub fn now(&self) -> Now {
         self.now
+    }
+
+    /// From here on the link is as bad as this.
+    pub fn set_link(&mut self, link: Link) {
+        self.agenda.link = link;
     }
 
     /// A caller with a connection, and whom its certificate stands for.

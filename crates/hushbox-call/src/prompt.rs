@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hushbox_media::audio::{EncodedClip, tone};
 
-/// The name of a prompt. Only this module makes them, so a name that is spoken is in [`ALL`].
+/// The name of a prompt. Only this module makes them, so a name that is spoken is in [`all`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PromptId(&'static str);
 

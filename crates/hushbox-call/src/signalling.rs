@@ -1,7 +1,7 @@
 //! The signalling of a server: the SIP endpoint, and who may call whom.
 //!
 //! Bytes and time in; bytes, new calls and their events out. Each INVITE is judged in this order: who calls
-//! ([`identity`]), what for ([`target`]), whether the request can be understood, whether there is room. What is admitted
+//! (`identity`), what for (`target`), whether the request can be understood, whether there is room. What is admitted
 //! becomes a [`CallSetup`] for a [`Call`](crate::Call) somewhere else; the two talk by [`FromSignalling`] and
 //! [`ToSignalling`].
 

@@ -200,8 +200,12 @@ impl Caller {
         let from = self.rtp_address();
         let Some(media) = &mut self.media else { return };
         while let Some((port, bytes)) = media.next_packet(now) {
-            let what = Happening::MediaToServer { from, port, bytes: Bytes::from(bytes) };
-            agenda.plan(now + LINK_DELAY, what);
+            let bytes = Bytes::from(bytes);
+            agenda.send_media(now, || Happening::MediaToServer {
+                from,
+                port,
+                bytes: bytes.clone(),
+            });
         }
     }
 

@@ -385,7 +385,10 @@ impl Server {
             match running.call.poll_output() {
                 call::Output::TransmitRtp { to, bytes }
                 | call::Output::TransmitRtcp { to, bytes } => {
-                    agenda.plan(now.monotonic + LINK_DELAY, Happening::MediaToCaller { to, bytes });
+                    agenda.send_media(now.monotonic, || Happening::MediaToCaller {
+                        to,
+                        bytes: bytes.clone(),
+                    });
                 }
                 call::Output::Signalling(says) => {
                     let over = says == ToSignalling::Over;

@@ -2,6 +2,7 @@
 
 mod crash;
 mod deposit;
+mod link;
 mod long;
 mod random;
 mod retrieval;
