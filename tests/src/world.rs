@@ -1,6 +1,6 @@
 //! A whole server under virtual time: one thread, no socket, no clock, no file.
 //!
-//! The parts are those of production: [`Signalling`] with its SIP endpoint, a [`Call`] for each call, the spool on a
+//! The parts are those of production: [`Signalling`](hushbox_call::Signalling) with its SIP endpoint, a [`Call`](hushbox_call::Call) for each call, the spool on a
 //! disk that forgets, deliveries, the audit log, the lock-out counters, PINs compared by Argon2id. Only the shell
 //! between them is this module's: a queue of what happens when. Callers write their own SIP and have an SRTP of their
 //! own (`webrtc-srtp`), so both ends cannot share a mistake.
@@ -247,6 +247,22 @@ impl World {
     pub fn disconnect(&mut self, id: CallerId) {
         let flow = self.callers[id.0].flow();
         self.server.disconnect(self.now, flow, &mut self.agenda);
+    }
+
+    /// A stranger sends bytes to the lab listener, and opens a connection to send them there too.
+    pub fn garbage(&mut self, bytes: &[u8]) {
+        for transport in [Transport::Udp, Transport::Tcp] {
+            let stranger = self.connect(transport, Peer::Nobody);
+            let flow = self.callers[stranger.0].flow();
+            self.server.sip(self.now, flow, bytes, &mut self.agenda);
+            self.server.disconnect(self.now, flow, &mut self.agenda);
+        }
+    }
+
+    /// Somebody else sends a packet to the server's media port of its only call.
+    pub fn inject(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let port = self.server.port().expect("a call");
+        self.server.media(self.now, from, port, bytes, &mut self.agenda);
     }
 
     /// The machine dies. What its disk had not synced is lost as `seed` says; connections are gone.

@@ -146,6 +146,19 @@ impl Caller {
         self.send(now, agenda, invite);
     }
 
+    /// Asks for other media in the call, as this description has it.
+    pub fn reinvite(&mut self, now: Instant, agenda: &mut Agenda, sdp: &str) {
+        self.note("re-INVITE");
+        self.responses.clear();
+        let invite = self.dialog.as_mut().expect("a dialog").reinvite(sdp);
+        self.send(now, agenda, invite);
+    }
+
+    /// The description of its media.
+    pub fn description(&self) -> String {
+        self.media.as_ref().map(Media::description).unwrap_or_default()
+    }
+
     /// Presses keys, one after the other (RFC 4733).
     pub fn press(&mut self, keys: &str) {
         self.note(&format!("presses {}", keys.len()));
@@ -259,11 +272,11 @@ impl Caller {
     fn request(&mut self, now: Instant, text: &str, agenda: &mut Agenda) {
         let method = text.split(' ').next().unwrap_or_default().to_owned();
         self.note(&format!("gets {method}"));
-        if method == "BYE" {
-            self.hung_up_on = true;
-            if let Some(media) = &mut self.media {
-                media.stop();
-            }
+        // No key, caller or header makes the server call, transfer or ask anybody (hipaa-controls 5.3).
+        assert_eq!(method, "BYE", "the only request that the server makes");
+        self.hung_up_on = true;
+        if let Some(media) = &mut self.media {
+            media.stop();
         }
         self.send(now, agenda, sip::ok(text));
     }

@@ -109,6 +109,7 @@ impl Installation {
             a_device(CLINIC, "c7002", &["7002"]),
             a_device(CLINIC, "cward", &["7001", "7002"]),
             a_device(TRIAL, "t7101", &["7101"]),
+            desk_device(),
             Entity::Trunk(Trunk {
                 id: TRUNK,
                 name: "pbx".to_owned(),
@@ -193,6 +194,12 @@ fn grant(who: &str, what: &str) -> Entity {
         approver: "test".to_owned(),
         reason: "test".to_owned(),
     })
+}
+
+/// A telephone on a desk: it stands for mailbox 1001, and whoever has a grant on that may use it.
+fn desk_device() -> Entity {
+    let Entity::Device(device) = a_device(CLINIC, "cdesk", &[]) else { unreachable!("a device") };
+    Entity::Device(Device { bound: Binding::Mailbox(mailbox("1001")), ..device })
 }
 
 fn a_device(account: AccountId, username: &str, persons: &[&str]) -> Entity {

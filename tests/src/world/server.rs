@@ -213,6 +213,16 @@ impl Server {
         self.is_quiet() && load.sessions == 0 && load.transactions == 0
     }
 
+    /// The media port of the only call.
+    pub(super) fn port(&self) -> Option<u16> {
+        self.calls.values().next().map(|running| running.port)
+    }
+
+    /// What outlives it, to be tampered with.
+    pub fn installation_mut(&mut self) -> &mut Installation {
+        &mut self.installation
+    }
+
     /// The stage of the only call.
     pub fn stage(&self) -> Option<&'static str> {
         self.calls.values().next().map(|running| running.call.stage())
