@@ -5,8 +5,8 @@
 //! delivering messages to their mailboxes does not, and is tried again.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hushbox_audit::{
     AuditError, AuditReply, AuditRequest, Batch, Durable, Event, EventExtra, Log, PendingReply,
@@ -63,7 +63,10 @@ impl Submission {
 
 /// The way to the log. The thread ends with the last of these.
 #[derive(Clone)]
-pub struct Audit(SyncSender<Submission>);
+pub struct Audit {
+    submissions: SyncSender<Submission>,
+    head: Arc<Mutex<Resume>>,
+}
 
 impl fmt::Debug for Audit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,9 +85,10 @@ impl Audit {
     ) -> std::io::Result<Self> {
         let (submissions, waiting) = sync_channel(QUEUE_MAX);
         let log = Log::new(node, resume, clock.now());
-        let writer = Writer { log, sink, clock };
+        let head = Arc::new(Mutex::new(resume));
+        let writer = Writer { log, sink, clock, head: Arc::clone(&head) };
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&waiting))?;
-        Ok(Self(submissions))
+        Ok(Self { submissions, head })
     }
 
     /// Writes down a permit or an event; `answer` comes once it is durable.
@@ -133,8 +137,13 @@ impl Audit {
         answer.await.unwrap_or(Err(AuditError::Unavailable))
     }
 
+    /// The end of what is durable.
+    pub fn head(&self) -> Resume {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn send(&self, submission: Submission) {
-        match self.0.try_send(submission) {
+        match self.submissions.try_send(submission) {
             Ok(()) => {}
             Err(TrySendError::Full(submission) | TrySendError::Disconnected(submission)) => {
                 submission.refuse()
@@ -147,6 +156,7 @@ struct Writer {
     log: Log,
     sink: Box<dyn Sink>,
     clock: Arc<Clock>,
+    head: Arc<Mutex<Resume>>,
 }
 
 /// What waits for the batch's sync.
@@ -189,6 +199,7 @@ impl Writer {
         match self.sink.append(&batch) {
             Ok(()) => {
                 let durable = batch.synced();
+                *self.head.lock().unwrap_or_else(PoisonError::into_inner) = self.log.head();
                 for one in waiting {
                     confirm(one, &durable);
                 }
@@ -218,7 +229,7 @@ fn confirm(waiting: Waiting, durable: &Durable) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, mpsc};
+    use std::sync::mpsc;
 
     use hushbox_audit::{EventName, Who};
 

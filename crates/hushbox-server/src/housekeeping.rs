@@ -7,7 +7,8 @@ use std::time::Duration;
 use hushbox_audit::{AuditReply, AuditRequest, Event, EventExtra, EventName, Who};
 use hushbox_policy::retention::RetentionRule;
 use hushbox_store::{
-    Destruction, IndexReply, IndexRequest, MessageRow, MessageState, ObjectsReply, ObjectsRequest,
+    Destruction, IndexError, IndexReply, IndexRequest, MessageRow, MessageState, ObjectsReply,
+    ObjectsRequest,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -19,6 +20,8 @@ use crate::services::Services;
 const EVERY: Duration = Duration::from_secs(60);
 /// Where the highest UTC is kept in the index.
 pub const HIGHEST_UTC: &str = "highest-utc";
+/// Where the end of the audit log is kept in the index: a log that is shorter or another one is noticed at the start.
+pub const AUDIT_HEAD: &str = "audit-head";
 
 /// Runs until the process ends.
 pub async fn run(services: Arc<Services>) {
@@ -31,6 +34,9 @@ pub async fn run(services: Arc<Services>) {
         let now = services.clock.now();
         if let Err(error) = keep_utc(&services).await {
             tracing::warn!(%error, "the highest time seen could not be kept");
+        }
+        if let Err(error) = keep_audit_head(&services).await {
+            tracing::warn!(%error, "the end of the audit log could not be kept");
         }
         note_steps(&services);
         // Running time: what passed while the server was off does not count.
@@ -54,6 +60,15 @@ async fn keep_utc(services: &Services) -> Result<(), OperatorError> {
     let put = IndexRequest::MetaPut { key: HIGHEST_UTC.to_owned(), value };
     services.index(put, |reply| matches!(reply, IndexReply::MetaPut).then_some(())).await?;
     Ok(())
+}
+
+/// Keeps the end of the audit log: the next sequence number and the hash of the last record.
+pub async fn keep_audit_head(services: &Services) -> Result<(), IndexError> {
+    let head = services.audit.head();
+    let mut value = head.next_seq.to_be_bytes().to_vec();
+    value.extend_from_slice(head.prev_hash.as_bytes());
+    let put = IndexRequest::MetaPut { key: AUDIT_HEAD.to_owned(), value };
+    services.index(put, |reply| matches!(reply, IndexReply::MetaPut).then_some(())).await
 }
 
 fn note_steps(services: &Services) {

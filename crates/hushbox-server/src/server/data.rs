@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use hushbox_audit::{DetailValue, Event, EventName, Hash, Who};
+use hushbox_audit::{DetailValue, Event, EventName, Hash, Resume, Who};
 use hushbox_backend::SqliteIndex;
 use hushbox_backend::audit_file::{AuditFile, AuditOptions, AuditReader};
 use hushbox_backend::key_files::{KeyFiles, RootKeyState};
@@ -23,7 +23,7 @@ use super::{ServerError, doing};
 use crate::audit_task::Audit;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::housekeeping::HIGHEST_UTC;
+use crate::housekeeping::{AUDIT_HEAD, HIGHEST_UTC};
 use crate::locks::Locks;
 use crate::log_in::LogIns;
 use crate::pin_pool::PinPool;
@@ -54,10 +54,13 @@ impl Data {
         let (audit_file, opened) = AuditFile::open(volume, node, AuditOptions::default())?;
         let audit_reader = audit_file.reader();
         let spools = spools(&config.data, config.shards)?;
-        let Looked { audited, last_change } = look_into(&audit_reader, &spools)?;
+        let kept = meta(index.as_ref(), AUDIT_HEAD).await?.and_then(|bytes| kept_head(&bytes));
+        let looked = look_into(&audit_reader, &spools, kept)?;
+        let Looked { audited, last_change, .. } = looked;
         check_last_change(&directory, last_change)?;
         let audit = Audit::start(node, opened.resume, Box::new(audit_file), Arc::clone(&clock))
             .map_err(doing("a thread"))?;
+        note_gap(&audit, kept, opened.resume, looked.goes_on);
         note_start(&audit, config, &directory, opened.torn_bytes);
 
         let folder = Folder::open_or_create(&config.data)?;
@@ -210,17 +213,23 @@ struct Looked {
     audited: BTreeMap<MessageId, Audited>,
     /// The directory's hash before and after its last change.
     last_change: Option<(Hash, Hash)>,
+    /// Whether the record after the kept end follows from it.
+    goes_on: bool,
 }
 
 fn look_into(
     reader: &AuditReader,
     spools: &BTreeMap<u16, (Spool, Recovered)>,
+    kept: Option<Resume>,
 ) -> Result<Looked, ServerError> {
     let recovered = spools.values().flat_map(|(_, recovered)| &recovered.messages);
     let wanted: BTreeSet<MessageId> = recovered.map(|message| message.message).collect();
     let mut looked = Looked::default();
     reader.each(&mut |record| {
         let detail = &record.event.detail;
+        if kept.is_some_and(|kept| kept.next_seq == record.seq && kept.prev_hash == record.prev) {
+            looked.goes_on = true;
+        }
         if let Some((message, audited)) = Audited::in_record(&record) {
             if wanted.contains(&message) {
                 looked.audited.insert(message, audited);
@@ -234,6 +243,32 @@ fn look_into(
         ControlFlow::Continue(())
     })?;
     Ok(looked)
+}
+
+fn kept_head(bytes: &[u8]) -> Option<Resume> {
+    let (seq, hash) = bytes.split_first_chunk::<8>()?;
+    Some(Resume {
+        next_seq: u64::from_be_bytes(*seq),
+        prev_hash: Hash::from_bytes(hash.try_into().ok()?),
+    })
+}
+
+/// Reports a log that is shorter than it was, or another one. Records that were there may be gone; the server goes
+/// on, and this stands in the log.
+fn note_gap(audit: &Audit, kept: Option<Resume>, now: Resume, goes_on: bool) {
+    let Some(kept) = kept else { return };
+    if now == kept || goes_on {
+        return;
+    }
+    tracing::error!(
+        expected = kept.next_seq,
+        found = now.next_seq,
+        "the audit log is not the one that was written"
+    );
+    let mut event = Event::new(EventName::AuditGap, Who::System);
+    event.outcome = hushbox_audit::Outcome::Failed;
+    event.detail = event.detail.with("expected", kept.next_seq).with("found", now.next_seq);
+    audit.note(event);
 }
 
 /// Rows that are signed and still not those of the last change have gone back in time. Of the last change itself
@@ -313,6 +348,33 @@ mod tests {
         std::fs::copy(other.data.join("index.sqlite"), config.data.join("index.sqlite"))
             .expect("copied");
         assert!(refused(&config).await.contains("changed outside of Hushbox"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_audit_log_that_is_not_the_one_that_was_written_is_reported_in_the_new_one() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let config = tokio::task::block_in_place(|| trial(parent.path()));
+        let gaps = |data: &Data| {
+            let mut gaps = 0;
+            let mut count = |record: hushbox_audit::Record| {
+                gaps += usize::from(record.event.name == EventName::AuditGap);
+                ControlFlow::Continue(())
+            };
+            data.services.audit_reader.each(&mut count).expect("read");
+            gaps
+        };
+        for _ in 0..2 {
+            let data = Data::open(&config).await.expect("opened");
+            let stop = Event::new(EventName::ServiceStop, Who::System);
+            data.services.audit.write(stop.into(), Default::default()).await.expect("written");
+            crate::housekeeping::keep_audit_head(&data.services).await.expect("kept");
+            assert_eq!(gaps(&data), 0);
+        }
+        std::fs::remove_dir_all(&config.audit).expect("removed");
+        let data = Data::open(&config).await.expect("opened");
+        let stop = Event::new(EventName::ServiceStop, Who::System);
+        data.services.audit.write(stop.into(), Default::default()).await.expect("written");
+        assert_eq!(gaps(&data), 1);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::delivery::Watched;
+use crate::housekeeping;
 use crate::media_shard::{Shard, ToShard};
 use crate::services::Services;
 use crate::signalling::{Load, ToSignallingTask};
@@ -83,6 +84,9 @@ impl Ending {
         let stop = Event::new(EventName::ServiceStop, Who::System);
         if self.services.audit.write(stop.into(), EventExtra::default()).await.is_err() {
             tracing::warn!("the stop could not be written to the audit log");
+        }
+        if let Err(error) = housekeeping::keep_audit_head(&self.services).await {
+            tracing::warn!(%error, "the end of the audit log could not be kept");
         }
         tracing::info!("stopped");
     }
