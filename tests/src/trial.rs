@@ -118,6 +118,30 @@ impl Trial {
         std::fs::write(self.config(), told.join("\n") + "\n").expect("written");
     }
 
+    /// Adds a line to a section of the configuration.
+    ///
+    /// # Panics
+    ///
+    /// When the configuration has no such section.
+    pub fn configure(&self, section: &str, line: &str) {
+        let text = std::fs::read_to_string(self.config()).expect("the configuration");
+        let head = format!("[{section}]");
+        assert!(text.contains(&head), "the configuration has {head}");
+        let told = text.replacen(&head, &format!("{head}\n{line}"), 1);
+        std::fs::write(self.config(), told).expect("written");
+    }
+
+    /// Copies the audit log somewhere else; [`Trial::configure`] says so to the server.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be copied.
+    pub fn move_audit_to(&self, place: &Path) {
+        let copied =
+            Command::new("cp").arg("-a").arg(self.dir().join("data/audit")).arg(place).status();
+        assert!(copied.is_ok_and(|s| s.success()), "the audit log is copied");
+    }
+
     /// Starts the server and waits until it accepts calls.
     pub fn serve(&mut self) {
         assert!(self.server.is_none(), "it runs already");

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use hushbox_load::client::Plan;
+use hushbox_load::measure;
 use hushbox_load::scenario::{self, Outcome};
 use hushbox_load::script::{Keys, Step};
 use hushbox_load::sdp::Security;
 use hushbox_load::transport::Transport;
-use hushbox_tests::calls::{forwarded, leave, listen, owner, run, speech};
+use hushbox_tests::calls::{forwarded, leave, leave_at_once, listen, owner, run, speech};
 use hushbox_tests::trial::{Trial, program, warn_not_tested};
 
 const LAB: [&str; 4] = ["--lab-udp", "127.0.0.1:0", "--lab-tcp", "127.0.0.1:0"];
@@ -89,18 +90,67 @@ fn three_wrong_pins_end_the_call_and_the_right_one_still_opens() {
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }
 
+/// Rows of random octets, each seven longer than the one before.
+fn noise(rows: usize) -> Vec<Vec<u8>> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut octet = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state as u8
+    };
+    (0..rows).map(|n| (0..n * 7).map(|_| octet()).collect()).collect()
+}
+
+/// An even port with its next one, both free a moment ago.
+fn free_pair() -> u16 {
+    let bound = |port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port));
+    let mut pairs = (20_000..30_000).step_by(2);
+    pairs.find(|port| bound(*port).is_ok() && bound(port + 1).is_ok()).expect("a free pair")
+}
+
 #[test]
-fn garbage_on_every_port_changes_nothing() {
+fn garbage_on_the_media_ports_is_not_heard() {
+    let port = free_pair();
+    let range = format!("{port}-{}", port + 1);
+    let trial = Trial::start(&["--rtp-ports", &range]);
+    let sound = speech(8, Duration::from_secs(3));
+    let plan = forwarded(&trial, "1001");
+    let left = run(async {
+        let script = leave_at_once(&sound);
+        let spray = async {
+            let socket =
+                tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a socket");
+            // What looks like RTP as well: version 2, the payload type of mu-law.
+            let packet = |n: u8| [[0x80, 0, 0, n].as_slice(), &[n; 168]].concat();
+            let junk: Vec<Vec<u8>> = noise(100).into_iter().chain((0..=255).map(packet)).collect();
+            let mut tick = tokio::time::interval(Duration::from_millis(2));
+            for bytes in junk.iter().cycle() {
+                tick.tick().await;
+                for port in [port, port + 1] {
+                    // Until the call is there, nobody listens on them.
+                    let _ = socket.send_to(bytes, (Ipv4Addr::LOCALHOST, port)).await;
+                }
+            }
+        };
+        tokio::select! {
+            left = scenario::call(&plan, &script) => left.expect("a message is left"),
+            () = spray => unreachable!("it sprays for ever"),
+        }
+    });
+    assert!(left.is_ok(), "{:?}", left.steps);
+    let (plan, pin) = owner(&trial, "1001");
+    let heard = place(&plan, &listen(&pin, &sound));
+    assert!(heard.is_ok(), "{:?}", heard.steps);
+    let same = measure::compare(&sound, heard.heard_during("find")).expect("heard");
+    assert!(same.is_same(), "{same:?}");
+}
+
+#[test]
+fn garbage_on_the_signalling_ports_changes_nothing() {
     let mut trial = Trial::start(&LAB);
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
-    let mut noise = 0x9e37_79b9_u32;
-    let mut octet = || {
-        noise ^= noise << 13;
-        noise ^= noise >> 17;
-        noise ^= noise << 5;
-        noise as u8
-    };
-    let mut junk: Vec<Vec<u8>> = (0..200).map(|n| (0..n * 7).map(|_| octet()).collect()).collect();
+    let mut junk = noise(200);
     junk.push(vec![0; 60_000]);
     junk.push(
         b"INVITE sip:1001@clinic.example SIP/2.0\r\nContent-Length: 99999999999\r\n\r\n".to_vec(),
@@ -172,22 +222,14 @@ fn without_its_root_key_a_server_records_only() {
     assert!(told.is_ok(), "the owner is told, and not asked for a PIN: {:?}", told.steps);
     trial.stop();
 
-    // Another key is as none: what was sealed under the first is not touched.
-    std::fs::write(&root, [7; 32]).expect("written");
-    let served = Command::new(program("hushbox"))
-        .args(["serve", "--config"])
-        .arg(trial.config())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut served = served.expect("it starts");
-    let mut line = String::new();
-    let mut out = std::io::BufReader::new(served.stdout.take().expect("piped"));
-    std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
-    served.kill().expect("it is ours");
-    served.wait().expect("it ends");
-    assert!(line.is_empty() || line.trim_end().ends_with("record-only"), "{line}");
+    // Another server's key is as none: what was sealed under the first is not touched.
+    let other = Trial::create(&[]);
+    std::fs::copy(other.dir().join("keys/root.key"), &root).expect("copied");
+    trial.serve();
+    assert!(trial.ready().ends_with("record-only"), "{}", trial.ready());
+    let told = place(&plan, &[Step::Bye { within: Duration::from_secs(20) }]);
+    assert!(told.is_ok(), "with a wrong key as without one: {:?}", told.steps);
+    trial.stop();
 
     std::fs::rename(&kept, &root).expect("moved back");
     trial.serve();
@@ -265,6 +307,36 @@ fn a_full_data_disk_refuses_new_messages_and_keeps_the_old_ones() {
         assert!(std::time::Instant::now() < deadline, "room is noticed within seconds");
     }
     still_works(&trial, 7);
+}
+
+#[test]
+fn a_full_audit_disk_lets_owners_listen_and_keeps_messages_until_there_is_room() {
+    let Some(disk) = SmallDisk::mount("24m") else { return };
+    let mut trial = Trial::create(&[]);
+    trial.configure("paths", &format!("audit = {:?}", disk.0.path().join("audit")));
+    trial.move_audit_to(&disk.0.path().join("audit"));
+    trial.serve();
+    let sound = speech(10, Duration::from_secs(2));
+    assert!(place(&forwarded(&trial, "1001"), &leave_at_once(&sound)).is_ok());
+
+    let filler = disk.fill(0);
+    // Log-ins and listening go on, on what is set aside for them.
+    let (plan, pin) = owner(&trial, "1001");
+    let heard = place(&plan, &listen(&pin, &sound));
+    assert!(heard.is_ok(), "{:?}", heard.steps);
+    // A message is taken and kept, and appears once its record is written.
+    let second = speech(11, Duration::from_secs(2));
+    assert!(place(&forwarded(&trial, "1001"), &leave_at_once(&second)).is_ok());
+    assert_eq!(trial.list(&["message", "list"]).len(), 1, "it waits in the spool");
+    std::fs::remove_file(filler).expect("removed");
+    let deadline = std::time::Instant::now() + Duration::from_secs(45);
+    while trial.list(&["message", "list"]).len() < 2 {
+        assert!(std::time::Instant::now() < deadline, "it appears when there is room again");
+    }
+    let heard = place(&plan, &listen(&pin, &second));
+    assert!(heard.is_ok(), "{:?}", heard.steps);
+    let verified = trial.command(&["audit", "verify"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }
 
 /// RFC 3261 section 18.3: what a stream brings is answered or the connection is closed, never left in the dark.
