@@ -37,6 +37,7 @@ pub(super) fn with_sockets(
     sockets: Sockets,
 ) -> Result<(), Failure> {
     logging::start(config.log_format, &config.log_level);
+    open_files::keep_files_private();
     open_files::forbid_core_dumps();
     open_files::fit(&mut config);
     let runtime =

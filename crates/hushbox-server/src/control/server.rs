@@ -109,3 +109,90 @@ async fn write_line(
     write.write_all(&line).await?;
     write.flush().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::control::client::{self, ControlError};
+    use crate::control::socket::{SocketPath, bind};
+    use crate::control::{InTheNameOf, Secret};
+    use crate::operator::Status;
+    use crate::server::data::tests::open_trial;
+    use crate::trial::Trial;
+
+    /// A trial whose commands are served, without calls.
+    async fn serving(parent: &Path) -> Config {
+        let (config, services) = open_trial(parent).await;
+        let listener = bind(config.socket_folder(), Config::SOCKET).expect("bound");
+        let status = Status { sip: crate::trial::Sip::default(), record_only: false };
+        tokio::spawn(serve(listener, Operator::new(services, status)));
+        config
+    }
+
+    fn ask(config: &Config, request: &Request) -> Result<Vec<serde_json::Value>, ControlError> {
+        tokio::task::block_in_place(|| client::rows(config, request))
+    }
+
+    fn refusal(config: &Config, request: &Request) -> String {
+        match ask(config, request) {
+            Err(ControlError::Refused(why)) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn listings_are_answered_row_by_row() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let config = serving(parent.path()).await;
+        let rows = ask(&config, &Request::MailboxList).expect("rows");
+        let numbers: Vec<&str> = rows.iter().filter_map(|row| row["number"].as_str()).collect();
+        assert_eq!(numbers, ["1001", "1002", "1099", "2001"]);
+        assert_eq!((&rows[0]["account"], &rows[0]["new"]), (&"clinic".into(), &0.into()));
+        let list = |mailbox: &str| Request::MessageList {
+            mailbox: Some(mailbox.to_owned()),
+            reveal: None,
+        };
+        assert!(ask(&config, &list("clinic/1001")).expect("rows").is_empty());
+        assert!(refusal(&config, &list("trial/1001")).contains("no mailbox"));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_person_is_asked_for_the_pin_and_ten_wrong_ones_lock() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let config = serving(parent.path()).await;
+        let trial = Trial::read(&config.trial_file()).expect("readable");
+        let by = |pin: &str| Request::MessageList {
+            mailbox: None,
+            reveal: Some(InTheNameOf {
+                person: "7900".to_owned(),
+                pin: Secret::new(pin.to_owned()),
+                reason: "a test".to_owned(),
+            }),
+        };
+        let right = trial.accounts[0].staff[0].pin.clone();
+        assert!(ask(&config, &by(&right)).expect("rows").is_empty());
+        for pin in ["00000000", "not digits", ""].iter().cycle().take(10) {
+            assert!(refusal(&config, &by(pin)).contains("not right"));
+        }
+        assert!(refusal(&config, &by(&right)).contains("too many"), "also for the right one");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_not_a_request_is_refused_without_being_repeated() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let config = serving(parent.path()).await;
+        let answer = tokio::task::block_in_place(|| {
+            let at = SocketPath::new(config.socket_folder(), Config::SOCKET).expect("a path");
+            let mut stream = std::os::unix::net::UnixStream::connect(at.path()).expect("connected");
+            stream.write_all(b"{\"open_everything\":{\"pin\":\"73519264\"}}\n").expect("written");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("read");
+            answer
+        });
+        assert!(answer.contains("refused") && !answer.contains("73519264"), "{answer}");
+    }
+}

@@ -288,10 +288,17 @@ fn check_last_change(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::config;
     use crate::trial_folder::NewTrial;
+
+    /// A new trial, opened.
+    pub(crate) async fn open_trial(parent: &Path) -> (Config, Arc<Services>) {
+        let config = tokio::task::block_in_place(|| trial(parent));
+        let services = Data::open(&config).await.expect("opened").services;
+        (config, services)
+    }
 
     /// A new trial's configuration.
     fn trial(parent: &Path) -> Config {

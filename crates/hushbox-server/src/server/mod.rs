@@ -1,6 +1,6 @@
 //! The server as a whole: everything opened, everything started, `ready`, and the end.
 
-mod data;
+pub(crate) mod data;
 mod end;
 
 use std::net::{IpAddr, SocketAddr};
