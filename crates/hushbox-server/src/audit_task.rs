@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hushbox_audit::{
-    AuditError, AuditReply, AuditRequest, Batch, Durable, Event, EventExtra, Log, PendingReply,
-    Position, Resume,
+    AuditError, AuditReply, AuditRequest, Batch, Durable, Event, EventExtra, EventName, Log,
+    PendingReply, Position, Resume,
 };
 use hushbox_backend::BackendError;
 use hushbox_backend::audit_file::{AuditFile, AuditSpace};
@@ -53,6 +53,19 @@ enum Submission {
 }
 
 impl Submission {
+    /// Callers can't use up what is kept for those who log in and listen: their messages wait in the spool, and their
+    /// calls go unrecorded until there is room.
+    fn may_use_the_reserve(&self) -> bool {
+        match self {
+            Self::Access(AuditRequest::Event(event), ..) => !matches!(
+                event.name,
+                EventName::CallIn | EventName::RecordStart | EventName::RecordAbort
+            ),
+            Self::Access(..) => true,
+            Self::Delivery(..) => false,
+        }
+    }
+
     fn refuse(self) {
         match self {
             Self::Access(_, _, answer) => answer(Err(AuditError::Unavailable)),
@@ -172,9 +185,10 @@ impl Writer {
             let mut waiting = Vec::new();
             let more = std::iter::once(first).chain(submissions.try_iter()).take(BATCH_MAX);
             for submission in more {
-                match submission {
-                    Submission::Delivery(..) if !has_room => submission.refuse(),
-                    submission => waiting.push(self.append(submission)),
+                if has_room || submission.may_use_the_reserve() {
+                    waiting.push(self.append(submission));
+                } else {
+                    submission.refuse();
                 }
             }
             self.write(waiting);
@@ -231,7 +245,7 @@ fn confirm(waiting: Waiting, durable: &Durable) {
 mod tests {
     use std::sync::mpsc;
 
-    use hushbox_audit::{EventName, Who};
+    use hushbox_audit::Who;
 
     use super::*;
 
@@ -270,9 +284,13 @@ mod tests {
     }
 
     fn note(audit: &Audit) -> Result<AuditReply, AuditError> {
+        submit(audit, event())
+    }
+
+    fn submit(audit: &Audit, event: Event) -> Result<AuditReply, AuditError> {
         let (answers, heard) = mpsc::channel();
         audit.submit(
-            event().into(),
+            event.into(),
             EventExtra::default(),
             Box::new(move |reply| answers.send(reply).expect("heard")),
         );
@@ -305,9 +323,13 @@ mod tests {
     }
 
     #[test]
-    fn the_reserve_is_for_access_and_not_for_deliveries() {
+    fn the_reserve_is_for_access_and_not_for_callers_or_deliveries() {
         let (audit, _) = start(false, false);
         assert!(note(&audit).is_ok());
+        for name in [EventName::CallIn, EventName::RecordStart, EventName::RecordAbort] {
+            assert!(submit(&audit, Event::new(name, Who::Stranger)).is_err(), "{name}");
+        }
+        assert!(submit(&audit, Event::new(EventName::AuthFail, Who::Stranger)).is_ok());
         assert_eq!(deliver(&audit), Err(AuditError::Unavailable));
     }
 }
