@@ -34,3 +34,7 @@ pub const CONTROL_CONNECTIONS: usize = 16;
 pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
 /// Open files that the server needs beside calls and connections.
 pub const SPARE_FILES: u64 = 128;
+/// How often a rejected certificate is written to the audit log.
+pub const REJECTED_NOTED_EVERY: Duration = Duration::from_secs(10);
+/// Packets of one call that failed their authentication, from which on the audit log has it.
+pub const AUTH_FAILURES_NOTED: u64 = 50;

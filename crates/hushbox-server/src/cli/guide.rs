@@ -45,25 +45,20 @@ pub(super) fn text(config: &Config, trial: &Trial) -> String {
             for mailbox in &account.mailboxes {
                 for person in &mailbox.persons {
                     let Some(device) = &person.device else { continue };
-                    writeln!(text, "    mailbox {}, person {}", mailbox.number, person.number)?;
-                    writeln!(
-                        text,
-                        "      telephone    sip:{}@{}",
-                        device.username, account.domain
-                    )?;
-                    writeln!(text, "      certificate  {}", device.cert.display())?;
-                    writeln!(text, "      key          {}", device.key.display())?;
-                    writeln!(text, "      or password  digest SHA-256, in trial.json")?;
-                    writeln!(
-                        text,
-                        "      leave a message at sip:{}@{}",
-                        mailbox.number, account.domain
-                    )?;
-                    writeln!(
-                        text,
-                        "      hear it at         sip:{}@{}",
-                        trial.retrieval, account.domain
-                    )?;
+                    let (number, domain) = (&mailbox.number, &account.domain);
+                    writeln!(text, "    mailbox {number}, person {}", person.number)?;
+                    writeln!(text, "      telephone        sip:{}@{domain}", device.username)?;
+                    writeln!(text, "      certificate      {}", device.cert.display())?;
+                    writeln!(text, "      its key          {}", device.key.display())?;
+                    writeln!(text, "      or a password    digest SHA-256, in trial.json")?;
+                    for (what, user) in [("leave a message", number), ("hear it", &trial.retrieval)]
+                    {
+                        write!(text, "      {what:<16} sip:{user}@{domain}")?;
+                        match trial.sip.tls {
+                            Some(tls) => writeln!(text, " (or sip:{user}@{tls})")?,
+                            None => writeln!(text)?,
+                        }
+                    }
                 }
             }
         }

@@ -26,7 +26,12 @@ pub struct Shared<P> {
     pub numbering: Numbering,
     /// The signalling task.
     pub arrivals: mpsc::Sender<Arrival<P>>,
+    /// Told of each peer whose certificate fits a record and does not hold.
+    pub rejected: Rejected,
 }
+
+/// Takes news of a rejected certificate.
+pub type Rejected = Arc<dyn Fn() + Send + Sync>;
 
 impl<P> Clone for Shared<P> {
     fn clone(&self) -> Self {
@@ -36,6 +41,7 @@ impl<P> Clone for Shared<P> {
             connections: self.connections.clone(),
             numbering: self.numbering.clone(),
             arrivals: self.arrivals.clone(),
+            rejected: Arc::clone(&self.rejected),
         }
     }
 }
@@ -61,6 +67,9 @@ async fn connection<P>(
     let stream = match timeout(limits::HANDSHAKE_MAX, shared.acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
+            if is_certificate(&error) {
+                (shared.rejected)();
+            }
             // The kind alone: the text may quote names out of a certificate.
             tracing::debug!(kind = ?error.kind(), "a TLS handshake failed");
             return;
@@ -80,4 +89,10 @@ async fn connection<P>(
         connection: Some(shared.numbering.next()),
     };
     stream::carry(stream, flow, peer, shared.arrivals, admitted).await;
+}
+
+/// Whether a handshake failed on the peer's certificate.
+fn is_certificate(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }

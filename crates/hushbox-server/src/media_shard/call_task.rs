@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hushbox_audit::EventExtra;
+use hushbox_audit::{self as audit, Event, EventExtra, EventName, Who};
 use hushbox_call::call::{
     Call, CallReport, Input, LogInReply, LogInRequest, Output, Parts, SpoolRequest,
 };
@@ -21,9 +21,9 @@ use super::requests::{Asked, Inbox, News, Worker};
 use super::spool_task::SpoolHandle;
 use crate::locks::Tried;
 use crate::log_in::Outcome;
-use crate::random;
 use crate::rtp_ports::{PortLease, PortPair};
 use crate::signalling::ToSignallingTask;
+use crate::{limits, random};
 
 /// Packets that are taken from one socket before the other things of a call have their turn.
 const PACKETS_AT_ONCE: usize = 32;
@@ -181,8 +181,23 @@ impl CallTask {
             Output::Object { key, range } => {
                 self.ask(Asked::Object(ObjectsRequest::Get { key, range }))
             }
-            Output::Ended(report) => log(&report),
+            Output::Ended(report) => {
+                log(&report);
+                self.note_forged_packets(&report);
+            }
             Output::Timeout(_) => {}
+        }
+    }
+
+    /// Somebody sent packets into the call that were not the peer's.
+    fn note_forged_packets(&self, report: &CallReport) {
+        let failures = report.leg.as_ref().map_or(0, |leg| leg.auth_failures);
+        if failures >= limits::AUTH_FAILURES_NOTED {
+            let mut event = Event::new(EventName::SrtpAuthFail, Who::Stranger);
+            event.call = Some(self.id);
+            event.outcome = audit::Outcome::Refused;
+            event.detail = event.detail.with("packets", failures);
+            self.shared.services.audit.note(event);
         }
     }
 

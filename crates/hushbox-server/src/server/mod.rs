@@ -5,9 +5,11 @@ mod end;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use hushbox_audit::{Event, EventName, Outcome, Who};
 use hushbox_backend::{BackendError, FolderLock};
 use hushbox_call::call::Recording;
 use hushbox_call::signalling::{Config as SignallingConfig, Signalling};
@@ -16,6 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
+use crate::audit_task::Audit;
 use crate::client_certificates::{AuthorityError, ClientCertificates};
 use crate::config::Config;
 use crate::control;
@@ -183,7 +186,9 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         )?);
         let acceptor = TlsAcceptor::from(tls::server_config(&config, Arc::clone(&clients))?);
         let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("tls"))?;
-        let shared = tls_listener::Shared { acceptor, clients, connections, numbering, arrivals };
+        let rejected = note_rejected(services.audit.clone());
+        let shared =
+            tls_listener::Shared { acceptor, clients, connections, numbering, arrivals, rejected };
         tokio::spawn(tls_listener::serve(listener, local, shared));
     }
 
@@ -206,6 +211,22 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     // Held to the very end: nobody else may open what is being closed.
     drop(lock);
     ended
+}
+
+/// Writes rejected certificates down, but not as fast as somebody can show them.
+fn note_rejected(audit: Audit) -> tls_listener::Rejected {
+    let last = Mutex::new(None::<Instant>);
+    Arc::new(move || {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| last.elapsed() < limits::REJECTED_NOTED_EVERY) {
+            return;
+        }
+        *last = Some(Instant::now());
+        tracing::warn!("a certificate that fits a record is outside of its dates: renew it");
+        let mut event = Event::new(EventName::TlsPeerReject, Who::Stranger);
+        event.outcome = Outcome::Refused;
+        audit.note(event);
+    })
 }
 
 /// The trial.json of a trial gets the addresses that were bound.
