@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
+use hushbox_load::digest::{self, Credentials};
+use hushbox_load::message::Message;
 use hushbox_load::srtp::Suite;
 use hushbox_sip::{ConnectionId, Flow, Transport};
 
@@ -49,6 +51,9 @@ pub struct Caller {
     media: Option<Media>,
     offer: Offer,
     responses: Vec<Response>,
+    /// What it answers a challenge with, once a call.
+    pub credentials: Option<Credentials>,
+    challenged: bool,
     /// Whether it acknowledges answers.
     pub acknowledges: bool,
     /// The server has hung up.
@@ -72,6 +77,8 @@ impl Caller {
             media: None,
             offer: Offer::Plain,
             responses: Vec::new(),
+            credentials: None,
+            challenged: false,
             acknowledges: true,
             hung_up_on: false,
             calls: 0,
@@ -108,6 +115,7 @@ impl Caller {
         self.calls += 1;
         self.responses.clear();
         self.hung_up_on = false;
+        self.challenged = false;
         self.offer = offer;
         let media = Media::new(self.id, self.calls, offer, self.rtp_address());
         let sdp = (offer != Offer::Nothing).then(|| media.description());
@@ -240,10 +248,38 @@ impl Caller {
         }
         let response = Response::parse(&text);
         self.note(&format!("{} {}", response.status, response.method));
+        if response.status == 401 && !self.challenged && self.credentials.is_some() {
+            return self.answer_challenge(now, bytes, &response, agenda);
+        }
         if response.method == "INVITE" && response.status >= 200 {
             self.final_response(now, &response, agenda);
         }
         self.responses.push(response);
+    }
+
+    fn answer_challenge(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        response: &Response,
+        agenda: &mut Agenda,
+    ) {
+        self.challenged = true;
+        let dialog = self.dialog.as_mut().expect("a dialog");
+        let ack = dialog.ack_of_refusal(response);
+        let Ok(Message::Response(message)) = hushbox_load::message::parse(bytes) else {
+            panic!("no response")
+        };
+        let challenges = digest::challenges(&message.headers);
+        let credentials = self.credentials.as_ref().expect("credentials");
+        let uri = dialog.uri().to_owned();
+        let value = digest::authorization(credentials, &challenges, "INVITE", &uri, "a cnonce");
+        let sdp = (self.offer != Offer::Nothing)
+            .then(|| self.media.as_ref().expect("media").description());
+        let invite = dialog.invite_again(sdp.as_deref(), &value.expect("an algorithm"));
+        self.send(now, agenda, ack);
+        self.note("INVITE with credentials");
+        self.send(now, agenda, invite);
     }
 
     fn final_response(&mut self, now: Instant, response: &Response, agenda: &mut Agenda) {

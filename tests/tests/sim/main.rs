@@ -2,6 +2,7 @@
 
 mod crash;
 mod deposit;
+mod digest;
 mod hostile;
 mod link;
 mod long;

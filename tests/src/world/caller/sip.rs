@@ -113,6 +113,18 @@ impl Dialog {
         self.request("INVITE", &self.uri, self.cseq, &self.contact_field(), sdp)
     }
 
+    /// The call again, with credentials (RFC 3261 §22.2: a CSeq and a branch of its own, the rest as before).
+    pub(super) fn invite_again(&mut self, sdp: Option<&str>, authorization: &str) -> String {
+        self.cseq += 1;
+        self.branch += 1;
+        let more = format!("{}Authorization: {authorization}\r\n", self.contact_field());
+        self.request("INVITE", &self.uri, self.cseq, &more, sdp)
+    }
+
+    pub(super) fn uri(&self) -> &str {
+        &self.uri
+    }
+
     pub(super) fn reinvite(&mut self, sdp: &str) -> String {
         self.cseq += 1;
         self.branch += 1;
