@@ -12,10 +12,10 @@ pub enum EndReason {
     /// The far end sent BYE. Whether a message was saved stands beside it. Nothing to do.
     CallerHungUp,
     /// The far end sent CANCEL before the call was answered. Nothing to do; if every call ends so, the PBX gives up
-    /// before Hushbox answers: look at `invite_to_200`.
+    /// before Hushbox answers: look at the machine's load.
     Cancelled,
     /// No packet came, or digital silence alone: there is no message. If many calls end so, media does not reach the
-    /// RTP ports: check the firewall and `rtp.advertised`.
+    /// RTP ports: check the firewall and `media.advertised_address`.
     NothingRecorded,
     /// Three tries with a wrong number or PIN. If it repeats from one device, somebody is guessing, or a person needs a
     /// new PIN.
@@ -35,7 +35,7 @@ pub enum EndReason {
     /// The person, the device or the grant was removed or disabled during the call. Nothing to do.
     Revoked,
     /// Neither RTP nor RTCP for 30 s. What was recorded is saved. If it repeats, look for a NAT or firewall that
-    /// closes the path, and at `srtp_auth_failures`.
+    /// closes the path, and at `auth_failures` in the call's line of the log.
     MediaDead,
     /// On hold for 5 minutes. What was recorded is saved. Nothing to do.
     HeldTooLong,
@@ -45,7 +45,7 @@ pub enum EndReason {
     /// The ACK brought no answer, or one that can't be used, to our offer. Check the PBX's codec and SRTP settings.
     AnswerRefused,
     /// The 200 was never acknowledged. The Contact or Record-Route that Hushbox answered with does not lead back:
-    /// check `sip.advertised`.
+    /// check `sip.advertised_host`.
     NoAck,
     /// The signalling connection was lost. What was recorded is saved. If it repeats, look at the PBX's side of it.
     ConnectionLost,
@@ -109,11 +109,6 @@ impl EndReason {
             Self::Unavailable => "unavailable",
             Self::Shutdown => "shutdown",
         }
-    }
-
-    /// Whether a person should look at it: such an end is logged at `warn`.
-    pub fn wants_attention(self) -> bool {
-        matches!(self, Self::SaveFailed | Self::Unavailable)
     }
 }
 
