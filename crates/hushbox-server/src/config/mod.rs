@@ -5,6 +5,8 @@
 
 pub mod raw;
 pub mod resolve;
+#[cfg(test)]
+mod tests;
 
 pub use resolve::{Config, LogFormat, RtpPorts, load, parse};
 

@@ -37,13 +37,18 @@ pub async fn carry<S, P>(
         return;
     }
     let (read, write) = tokio::io::split(stream);
-    tokio::select! {
-        () = reading(read, flow, &arrivals) => {}
-        () = writing(write, queue) => {}
-    }
-    drop(admitted);
+    let mut writing = std::pin::pin!(writing(write, queue));
+    let read_first = tokio::select! {
+        () = reading(read, flow, &arrivals) => true,
+        () = writing.as_mut() => false,
+    };
     // A failure here means that signalling has ended, and with it everything that would hear of this.
     let _ended = arrivals.send(Arrival::Closed { flow }).await;
+    if read_first {
+        // The peer sends no more; what was to be sent to it still goes out. Signalling drops the writer now.
+        let _late = timeout(limits::WRITE_MAX, writing).await;
+    }
+    drop(admitted);
 }
 
 async fn reading<R: AsyncRead + Unpin, P>(
@@ -114,5 +119,23 @@ mod tests {
         assert_eq!(got, b"bye");
         assert!(matches!(heard.recv().await, Some(Arrival::Closed { .. })));
         task.await.expect("no panic");
+    }
+
+    #[tokio::test]
+    async fn what_was_to_be_sent_goes_out_though_the_peer_sends_no_more() {
+        let (ours, mut theirs) = tokio::io::duplex(64);
+        let (arrivals, mut heard) = mpsc::channel::<Arrival<()>>(4);
+        let admitted = Connections::new(1, 1).admit([127, 0, 0, 1].into()).expect("admitted");
+        tokio::spawn(carry(ours, flow(), Match::Nobody, arrivals, admitted));
+        let Some(Arrival::Opened { writer, .. }) = heard.recv().await else {
+            panic!("opened first")
+        };
+        theirs.shutdown().await.expect("half closed");
+        assert!(matches!(heard.recv().await, Some(Arrival::Closed { .. })));
+        writer.send(Bytes::from_static(b"answer")).await.expect("queued");
+        drop(writer);
+        let mut got = Vec::new();
+        theirs.read_to_end(&mut got).await.expect("read");
+        assert_eq!(got, b"answer");
     }
 }

@@ -1,0 +1,73 @@
+//! The configuration: what is valid, and that every mistake is named at once.
+
+use std::path::Path;
+
+use super::{RtpPorts, parse};
+
+fn problems(text: &str) -> Vec<String> {
+    match parse(text, Path::new("/etc/hushbox/hushbox.toml")) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_reference_configuration_is_valid_and_says_the_defaults() {
+    let text = include_str!("../../../../config/hushbox.toml");
+    let file = Path::new("/etc/hushbox/hushbox.toml");
+    let reference = parse(text, file).expect("the reference configuration");
+    let bare = parse("[listen]\ntls = \"127.0.0.1:5061\"\n", file).expect("a bare configuration");
+    assert_eq!(reference, bare);
+}
+
+#[test]
+fn every_mistake_is_named_at_once_with_its_key_and_line() {
+    let found = problems(
+        "[listen]\ntls = \"nowhere\"\nlab_udp = \"192.0.2.1:5060\"\nspeed = 3\n\n[media]\nrtp_ports = \"9-8\"\nshards = \"two\"\n[limits]\ncalls_max = 0\n[mail]\nx = 1\n",
+    );
+    let starts = [
+        "line 2: listen.tls: ",
+        "line 3: listen.lab_udp: ",
+        "line 4: listen.speed: is not a key",
+        "line 7: media.rtp_ports: ",
+        "line 8: media.shards: must be a whole number",
+        "line 10: limits.calls_max: 0 is outside of 1 to 100000",
+        "line 11: mail: is not a section",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found} should start with {start}");
+    }
+}
+
+#[test]
+fn broken_toml_names_the_line_and_the_rest_is_still_checked() {
+    let found = problems("[listen]\ntls = \n[limits]\ncalls_max = -1\n");
+    assert!(found.iter().any(|line| line.starts_with("line 2: not TOML")), "{found:?}");
+    assert!(found.iter().any(|line| line.starts_with("line 4: limits.calls_max")), "{found:?}");
+}
+
+#[test]
+fn a_lab_listener_off_loopback_needs_to_be_insisted_on() {
+    assert_eq!(problems("[listen]\nlab_udp = \"192.0.2.1:5060\"\n").len(), 1);
+    assert!(
+        problems("[listen]\nlab_udp = \"192.0.2.1:5060\"\nlab_beyond_loopback = true\n").is_empty()
+    );
+}
+
+#[test]
+fn listening_on_every_address_needs_an_advertised_one() {
+    assert_eq!(problems("[listen]\ntls = \"0.0.0.0:5061\"\n").len(), 1);
+    let text = "[listen]\ntls = \"0.0.0.0:5061\"\n[media]\nadvertised_address = \"192.0.2.7\"\n";
+    assert!(problems(text).is_empty());
+}
+
+#[test]
+fn a_port_range_counts_pairs_of_an_even_and_the_next_port() {
+    let pairs = |text: &str| text.parse::<RtpPorts>().map(RtpPorts::pairs);
+    assert_eq!(pairs("16000-16003"), Ok(2));
+    assert_eq!(pairs("16001-16004"), Ok(1));
+    assert!(pairs("16001-16002").is_err());
+    assert!(pairs("80-90").is_err());
+    assert_eq!(pairs("65534-65535"), Ok(1));
+}
