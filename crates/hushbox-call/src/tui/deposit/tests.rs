@@ -197,3 +197,56 @@ fn a_farewell_that_nobody_plays_ends_by_itself() {
     tui.handle_input(until, Input::Timeout);
     assert_eq!(outputs(&mut tui), [Output::HangUp(EndReason::Completed)]);
 }
+
+/// A walk over every input in every state: one end at most, one commit at most and only after a recording, and "saved"
+/// is said only after the message is.
+#[test]
+fn a_random_walk_commits_once_and_never_says_saved_too_early() {
+    use rand_chacha::ChaCha20Rng;
+    use rand_core::{RngCore as _, SeedableRng as _};
+    const INPUTS: [Input; 14] = [
+        Input::Confirmed,
+        Input::Digit('#'),
+        Input::Digit('5'),
+        Input::PromptFinished,
+        Input::PromptFinished,
+        Input::RecordingEnded(Stop::MaxLength),
+        Input::RecordingEnded(Stop::Silence),
+        Input::RecordingEnded(Stop::HeldTooLong),
+        Input::RecordingEnded(Stop::MediaDead),
+        Input::Saved,
+        Input::Dropped,
+        Input::SaveFailed,
+        Input::HungUp(EndReason::CallerHungUp),
+        Input::Timeout,
+    ];
+    let start = t0();
+    for seed in 0..=255u8 {
+        let mut rng = ChaCha20Rng::from_seed([seed; 32]);
+        let mut tui = deposit(true);
+        let (mut recorded, mut commits, mut ends, mut saved) = (false, 0, 0, false);
+        for step in 0..60u32 {
+            let input = INPUTS[rng.next_u32() as usize % INPUTS.len()];
+            let was_committing = tui.state() == "Committing";
+            tui.handle_input(start + step * SECOND / 4, input);
+            saved |= was_committing && input == Input::Saved;
+            for output in outputs(&mut tui) {
+                match output {
+                    Output::Record => recorded = true,
+                    Output::Commit(_) => {
+                        assert!(recorded, "{seed}");
+                        commits += 1;
+                    }
+                    Output::HangUp(_) => ends += 1,
+                    Output::Say(words) => {
+                        let says_saved = words.contains(&Utterance::Prompt(prompt::SAVED));
+                        assert!(!says_saved || saved, "{seed}");
+                    }
+                    Output::StopSpeaking => {}
+                }
+            }
+        }
+        assert!(commits <= 1 && ends <= 1, "{seed}: {commits} {ends}");
+        assert!(ends == 0 || tui.deadline().is_none());
+    }
+}
