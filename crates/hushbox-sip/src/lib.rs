@@ -20,6 +20,7 @@ mod invite;
 pub mod limits;
 pub mod message;
 mod rejection;
+pub mod retargeting;
 mod transaction;
 
 mod transport;

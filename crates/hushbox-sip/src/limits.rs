@@ -35,6 +35,10 @@ pub const MAX_PART_DEPTH: usize = 3;
 pub const MAX_OPTION_TAGS: usize = 32;
 /// Seconds of the shortest session interval (RFC 4028 §4).
 pub const MIN_SESSION_EXPIRES_SECS: u32 = 90;
+/// Values of History-Info, or of Diversion, that are read.
+pub const MAX_RETARGETINGS: usize = 64;
+/// Places of a History-Info index.
+pub const MAX_HISTORY_DEPTH: usize = 32;
 /// 2xx responses of one dialog that wait for their ACK.
 pub const MAX_UNACKNOWLEDGED: usize = 4;
 /// Empty lines before a message on a stream (RFC 3261 §7.5, RFC 5626 §3.5.1).
