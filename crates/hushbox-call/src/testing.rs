@@ -129,6 +129,7 @@ fn trunk(id: TrunkId, name: &str, accounts: &[AccountId], lab: &[IpAddr]) -> Ent
         certificate: None,
         accounts: accounts.to_vec(),
         lab_addresses: lab.to_vec(),
+        addressing: Default::default(),
     })
 }
 

@@ -26,6 +26,11 @@ pub enum Error {
     /// A lock-out row that cannot be read.
     #[error("a lock-out counter that cannot be read")]
     CounterRow,
+    /// A digit rule that can't be.
+    #[error(
+        "not a digit rule: patterns of digits, `*` and X, at most 20 long, with no more X after than before"
+    )]
+    DigitRule,
     /// A name that is not one of a closed list.
     #[error("an unknown name")]
     Name,

@@ -9,6 +9,7 @@
 
 mod access;
 mod action;
+mod addressing;
 mod caller;
 mod error;
 mod factor;
@@ -32,6 +33,7 @@ pub use action::{
     Action, Delete, Destroy, EitherProfile, EmailAudio, Export, ListMailbox, Listen, MessageRef,
     OpenMailbox, Reveal, Save, StandardOnly, Target, Transcribe, Undelete,
 };
+pub use addressing::{AddressRule, Addressing, DigitRule, Diverted};
 pub use caller::{CallerName, CallerNumber};
 pub use error::Error;
 pub use factor::{Pepper, PinVerifier};

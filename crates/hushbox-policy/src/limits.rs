@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// Characters of a [`Number`](crate::Number).
 pub const NUMBER_LENGTH_MAX: usize = 20;
+/// [`DigitRule`](crate::DigitRule)s of a trunk.
+pub const DIGIT_RULES_MAX: usize = 64;
+/// Host names of a trunk.
+pub const TRUNK_HOSTS_MAX: usize = 16;
 /// Digits that a [`Pin`](crate::Pin) can have; what is entered at the phone ends here.
 pub const PIN_LENGTH_MAX: usize = 12;
 /// Digits that a chosen PIN must have (hipaa-controls 5.3, 1).

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use hushbox_policy::{
-    AccountId, Binding, DeviceFacts, DeviceId, GrantFacts, GrantId, GrantKind, MailboxFacts,
-    MailboxId, NodeId, Number, PersonFacts, PersonId, PinVerifier, Profile, Role, TrunkId,
+    AccountId, Addressing, Binding, DeviceFacts, DeviceId, GrantFacts, GrantId, GrantKind,
+    MailboxFacts, MailboxId, NodeId, Number, PersonFacts, PersonId, PinVerifier, Profile, Role,
+    TrunkId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -238,6 +239,13 @@ pub struct Trunk {
     /// Addresses that are this trunk on `lab` listeners.
     #[serde(default)]
     pub lab_addresses: Vec<IpAddr>,
+    /// How it names mailboxes.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub addressing: Addressing,
+}
+
+fn is_usual(addressing: &Addressing) -> bool {
+    *addressing == Addressing::default()
 }
 
 /// A server of this installation.

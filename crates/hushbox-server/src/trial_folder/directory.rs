@@ -244,6 +244,7 @@ impl Maker<'_> {
             certificate: Some(self.named(TRUNK_NAME.to_owned())),
             accounts,
             lab_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+            addressing: Default::default(),
         }));
     }
 

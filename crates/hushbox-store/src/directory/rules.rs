@@ -176,6 +176,7 @@ impl Building {
             self.missing(row, "account", account);
         }
         self.numbers_among(source, trunk, row);
+        self.addressing(source, trunk, row);
         for address in &trunk.lab_addresses {
             if let Some(other) =
                 self.directory.trunks_by_address.insert(address.to_canonical(), trunk.id)
@@ -185,6 +186,21 @@ impl Building {
         }
         if let Some(binding) = &trunk.certificate {
             self.certificate(CertificateOwner::Trunk(trunk.id), binding);
+        }
+    }
+
+    fn addressing(&mut self, source: &Directory, trunk: &Trunk, row: RowId) {
+        if let Some(what) = trunk.addressing.mistake() {
+            self.errors.push(DirectoryError::Invalid { row, what });
+        }
+        let Some(catch_all) = trunk.addressing.catch_all else { return };
+        match source.mailboxes.get(&catch_all) {
+            None => self.missing(row, "catch-all mailbox", catch_all),
+            Some(mailbox) if !trunk.accounts.contains(&mailbox.account) => {
+                let what = "its catch-all mailbox is of an account that it does not serve";
+                self.errors.push(DirectoryError::Invalid { row, what });
+            }
+            Some(_) => {}
         }
     }
 

@@ -60,6 +60,7 @@ impl Draft {
             certificate: Some(name(Some([9; 32]), "sip:pbx.clinic.example")),
             accounts: vec![ACCOUNT],
             lab_addresses: vec![address("127.0.0.1")],
+            addressing: Default::default(),
         };
         Draft { account, mailbox, person, grant, device, trunk, rest: draft }
     }
