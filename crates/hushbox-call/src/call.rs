@@ -111,13 +111,14 @@ impl Call {
         let awaits_answer = setup.offer.is_none();
         let mut rng = ChaCha20Rng::from_seed(parts.seed);
         let (dialogue, purpose) = match setup.purpose {
-            Purpose::Deposit { mailbox, profile } => {
+            Purpose::Deposit { mailbox, profile, cause } => {
                 let mut random = [0; 10];
                 rng.fill_bytes(&mut random);
                 let millis = u64::try_from(now.utc.as_millisecond()).unwrap_or(0);
                 let deposit = DepositCall::new(
                     mailbox,
                     profile,
+                    cause,
                     (setup.caller_number, setup.caller_name),
                     MessageId::from_parts(millis, random),
                     parts.message_key,

@@ -4,12 +4,14 @@
 //! requests and deadlines go out as values. There is no socket, no clock, no file and no thread here.
 //!
 //! - [`Signalling`]: the SIP endpoint, and who may call whom.
+//! - [`addressing`]: whose mailbox a call is for, and why.
 //! - [`Call`]: one call, from its admission to its one [`EndReason`].
 //! - [`tui`]: the dialogue. It knows neither SIP nor RTP.
 //! - [`prompt`], [`speech`]: what can be spoken, and how numbers, dates and times are.
 //! - [`end`]: how calls end.
 //! - [`limits`]: every limit.
 
+pub mod addressing;
 pub mod call;
 pub mod end;
 pub mod limits;

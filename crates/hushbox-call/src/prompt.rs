@@ -54,6 +54,12 @@ prompts! {
     GREETING_DEFAULT = "greeting-default",
     /// "is not available".
     GREETING_UNAVAILABLE = "greeting-unavailable",
+    /// "is on another call".
+    GREETING_BUSY = "greeting-busy",
+    /// "did not answer".
+    GREETING_NO_ANSWER = "greeting-no-answer",
+    /// "is not taking calls": all of them are forwarded.
+    GREETING_UNCONDITIONAL = "greeting-unconditional",
     /// The notice on `hipaa` mailboxes: 911, name, number, short reason, no medical detail.
     NOTICE_HIPAA = "notice-hipaa",
     /// "Please leave a message after the tone".

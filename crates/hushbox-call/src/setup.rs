@@ -9,6 +9,7 @@ use hushbox_sip::{CallIdHash, Reason, Rejection, RequestId, Transport};
 use hushbox_store::model::Mailbox;
 
 use crate::EndReason;
+use crate::addressing::Cause;
 use crate::tui::login::Refusal;
 
 /// An admitted call: who it is from, what it is for, what it offers.
@@ -65,6 +66,8 @@ pub enum Purpose {
         mailbox: Box<Mailbox>,
         /// Under the profile of its account now.
         profile: Profile,
+        /// Why its person did not take the call, where that is known: it picks the greeting.
+        cause: Option<Cause>,
     },
     /// Hearing messages, from this device.
     Retrieval(DeviceId),
@@ -75,7 +78,7 @@ pub enum Purpose {
 impl fmt::Debug for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Purpose::Deposit { mailbox, profile } => {
+            Purpose::Deposit { mailbox, profile, .. } => {
                 write!(f, "Deposit({}, {profile:?})", mailbox.id)
             }
             Purpose::Retrieval(device) => write!(f, "Retrieval({device})"),

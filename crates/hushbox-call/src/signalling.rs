@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hushbox_policy::{AccountId, CallId, CallerName, CallerNumber, Now};
+use hushbox_policy::{CallId, CallerName, CallerNumber, Now};
 use hushbox_sip::{
     Authenticator, ConnectionId, Endpoint, Event, Failure, Flow, Invite, InviteBody, Rejection,
     Session,
@@ -38,6 +38,8 @@ pub struct Signalling {
     endpoint: Endpoint,
     authenticator: Authenticator,
     service_key: ServiceKey,
+    /// Ours, as others see it: a call from it goes round.
+    product: String,
     directory: Arc<Directory>,
     rng: ChaCha20Rng,
     connections: BTreeMap<ConnectionId, (Flow, Peer)>,
@@ -61,6 +63,7 @@ impl Signalling {
             bytes
         };
         Self {
+            product: config.sip.product.clone(),
             endpoint: Endpoint::new(config.sip, seed()),
             authenticator: Authenticator::new(&config.realm, seed()),
             service_key: config.service_key,
@@ -313,6 +316,7 @@ impl Signalling {
             Ok(purpose) => purpose,
             Err(target::Unreachable::Forbidden) => return reject(403, Why::NotThisDevices),
             Err(target::Unreachable::NotFound) => return reject(404, Why::NoSuchNumber),
+            Err(target::Unreachable::Loop(found)) => return reject(found.status(), Why::Loop),
         };
         if let Some(rejection) = invite.after_authentication() {
             return Err(Judgement::Reject(rejection, Why::NotUnderstood));
@@ -375,14 +379,4 @@ fn unix_secs(now: Now) -> u64 {
 
 fn unix_millis(now: Now) -> u64 {
     u64::try_from(now.utc.as_millisecond()).unwrap_or(0)
-}
-
-/// Accounts that exist on this listener: nothing of a `hipaa` account is on `lab`.
-fn served(directory: &Directory, lab: bool, accounts: &[AccountId]) -> Vec<AccountId> {
-    let standard = |id: &AccountId| {
-        directory
-            .account(*id)
-            .is_some_and(|account| account.profile == hushbox_policy::Profile::Standard)
-    };
-    accounts.iter().copied().filter(|id| !lab || standard(id)).collect()
 }

@@ -11,6 +11,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::speaker::Sounding;
 use super::{Context, Output, Recording, SpoolReply, SpoolRequest};
 use crate::EndReason;
+use crate::addressing::Cause;
 use crate::tui::deposit::{self, Deposit, Greeting, Stop};
 
 /// What a message's frames are: [`hushbox_media::recording`], version 1.
@@ -40,6 +41,7 @@ impl DepositCall {
     pub(super) fn new(
         mailbox: Box<Mailbox>,
         profile: Profile,
+        cause: Option<Cause>,
         caller: (Option<CallerNumber>, Option<CallerName>),
         message: MessageId,
         message_key: Zeroizing<[u8; 32]>,
@@ -48,6 +50,7 @@ impl DepositCall {
         let greeting = Greeting {
             mailbox: mailbox.number.as_str().to_owned(),
             notice: profile == Profile::Hipaa,
+            cause,
         };
         Self {
             tui: Deposit::new(greeting),

@@ -144,6 +144,8 @@ pub enum Why {
     NotThisDevices,
     /// A trunk calls what none of its accounts has.
     NoSuchNumber,
+    /// A voicemail server calls another.
+    Loop,
     /// Something in the request can't be understood.
     NotUnderstood,
     /// The data disk is full.
@@ -165,6 +167,7 @@ impl Why {
             Why::AmbiguousCertificate => "ambiguous-certificate",
             Why::NotThisDevices => "not-this-devices",
             Why::NoSuchNumber => "no-such-number",
+            Why::Loop => "loop",
             Why::NotUnderstood => "not-understood",
             Why::DiskFull => "disk-full",
             Why::Full => "full",

@@ -1,16 +1,14 @@
-//! What a call is for: `*97`, or the mailbox that the Request-URI names, if this caller can reach it.
+//! What a call is for: `*97`, or the mailbox that it names ([`addressing`](crate::addressing)), if this caller can
+//! reach it.
 
-use hushbox_policy::{AccountId, Binding, Now, Number};
+use hushbox_policy::{Binding, Now};
 use hushbox_sip::{Invite, Transport};
-use hushbox_store::model::{Device, Mailbox, Trunk};
 
+use super::Signalling;
 use super::identity::Caller;
-use super::{Signalling, served};
+use crate::addressing::{self, Asker, Loop, Outcome, Question};
 use crate::setup::Purpose;
 use crate::tui::login::Refusal;
-
-/// The number that opens mailboxes.
-pub(super) const RETRIEVAL: &str = "*97";
 
 /// The caller can't reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +17,8 @@ pub(super) enum Unreachable {
     Forbidden,
     /// None of a trunk's.
     NotFound,
+    /// A voicemail server calls another.
+    Loop(Loop),
 }
 
 impl Signalling {
@@ -28,58 +28,35 @@ impl Signalling {
         invite: &Invite,
         caller: Caller,
     ) -> Result<Purpose, Unreachable> {
-        // Escapes are resolved already: `%2A97` is the same number.
-        let user = invite.request_uri.user();
-        if user == Some(RETRIEVAL) {
-            return Ok(self.retrieval(now, caller));
-        }
-        let lab = invite.flow.transport != Transport::Tls;
-        let number = user.and_then(|user| Number::new(user).ok());
-        let mailbox = match caller {
+        let (asker, nobody) = match caller {
             Caller::Device(id) => {
                 let device = self.directory.device(id).ok_or(Unreachable::Forbidden)?;
-                self.mailbox_of_device(invite, device, number.as_ref())
-                    .ok_or(Unreachable::Forbidden)?
+                (Asker::Device(device), Unreachable::Forbidden)
             }
             Caller::Trunk(id) => {
                 let trunk = self.directory.trunk(id).ok_or(Unreachable::NotFound)?;
-                self.mailbox_of_trunk(invite, trunk, lab, number.as_ref())
-                    .ok_or(Unreachable::NotFound)?
+                (Asker::Trunk(trunk), Unreachable::NotFound)
             }
         };
-        let account = self.directory.account(mailbox.account).ok_or(Unreachable::NotFound)?;
-        Ok(Purpose::Deposit { mailbox: Box::new(mailbox.clone()), profile: account.profile })
-    }
-
-    /// A device leaves messages in its own account only.
-    fn mailbox_of_device(
-        &self,
-        invite: &Invite,
-        device: &Device,
-        number: Option<&Number>,
-    ) -> Option<&Mailbox> {
-        let named = self.directory.account_by_domain(invite.request_uri.host());
-        if named.is_some_and(|account| account.id != device.account) {
-            return None;
-        }
-        self.directory.mailbox_by_number(number?, &[device.account])
-    }
-
-    /// The account is that of the domain, if the trunk serves it; else the one of its accounts that has the number.
-    fn mailbox_of_trunk(
-        &self,
-        invite: &Invite,
-        trunk: &Trunk,
-        lab: bool,
-        number: Option<&Number>,
-    ) -> Option<&Mailbox> {
-        let among: Vec<AccountId> = served(&self.directory, lab, &trunk.accounts);
-        match self.directory.account_by_domain(invite.request_uri.host()) {
-            Some(account) if among.contains(&account.id) => {
-                self.directory.mailbox_by_number(number?, &[account.id])
+        let question = Question {
+            directory: &self.directory,
+            asker,
+            lab: invite.flow.transport != Transport::Tls,
+            product: &self.product,
+        };
+        match addressing::resolve(&question, invite).outcome {
+            Outcome::Retrieval => Ok(self.retrieval(now, caller)),
+            Outcome::Nobody => Err(nobody),
+            Outcome::Loop(found) => Err(Unreachable::Loop(found)),
+            Outcome::Deposit(chosen) => {
+                let mailbox = chosen.mailbox;
+                let account = self.directory.account(mailbox.account).ok_or(nobody)?;
+                Ok(Purpose::Deposit {
+                    mailbox: Box::new(mailbox.clone()),
+                    profile: account.profile,
+                    cause: chosen.cause,
+                })
             }
-            Some(_) => None,
-            None => self.directory.mailbox_by_number(number?, &among),
         }
     }
 

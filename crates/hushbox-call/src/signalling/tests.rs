@@ -48,7 +48,7 @@ fn judged_on_lab(remote: &str, from: Option<&str>, uri: &str) -> String {
 
 fn judge(signalling: &mut Signalling, invite: &Invite) -> String {
     match signalling.judge(now(), invite) {
-        Ok(Purpose::Deposit { mailbox, profile }) => {
+        Ok(Purpose::Deposit { mailbox, profile, .. }) => {
             format!("deposit {} {profile:?}", mailbox.number)
         }
         Ok(Purpose::Retrieval(device)) => {

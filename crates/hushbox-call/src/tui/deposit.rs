@@ -6,6 +6,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use crate::addressing::Cause;
 use crate::end::EndReason;
 use crate::limits::FAREWELL_MAX;
 use crate::prompt::{self, Utterance};
@@ -85,6 +86,8 @@ pub struct Greeting {
     pub mailbox: String,
     /// Whether the `hipaa` notice follows it.
     pub notice: bool,
+    /// Why the person did not take the call, where that is known.
+    pub cause: Option<Cause>,
 }
 
 /// The dialogue with a caller.
@@ -174,7 +177,12 @@ impl Deposit {
             Input::Confirmed => {
                 let mut words = vec![prompt::GREETING_DEFAULT];
                 words.extend(speech::digits(&self.greeting.mailbox));
-                words.push(prompt::GREETING_UNAVAILABLE);
+                words.push(match self.greeting.cause {
+                    Some(Cause::Busy) => prompt::GREETING_BUSY,
+                    Some(Cause::NoAnswer) => prompt::GREETING_NO_ANSWER,
+                    Some(Cause::Unconditional) => prompt::GREETING_UNCONDITIONAL,
+                    Some(Cause::Unavailable) | None => prompt::GREETING_UNAVAILABLE,
+                });
                 if self.greeting.notice {
                     words.push(prompt::NOTICE_HIPAA);
                 }

@@ -11,7 +11,7 @@ fn t0() -> Instant {
 }
 
 fn deposit(notice: bool) -> Deposit {
-    Deposit::new(Greeting { mailbox: "1001".to_owned(), notice })
+    Deposit::new(Greeting { mailbox: "1001".to_owned(), notice, cause: None })
 }
 
 fn outputs(tui: &mut Deposit) -> Vec<Output> {
@@ -52,6 +52,24 @@ fn a_hipaa_mailbox_speaks_its_notice_before_the_beep() {
     );
     tui.handle_input(t0(), Input::PromptFinished);
     assert_eq!(spoken(&outputs(&mut tui)[0]), "BEEP");
+}
+
+#[test]
+fn the_cause_picks_the_greeting() {
+    for (cause, expected) in [
+        (None, "greeting-unavailable"),
+        (Some(Cause::Unavailable), "greeting-unavailable"),
+        (Some(Cause::Busy), "greeting-busy"),
+        (Some(Cause::NoAnswer), "greeting-no-answer"),
+        (Some(Cause::Unconditional), "greeting-unconditional"),
+    ] {
+        let mut tui = Deposit::new(Greeting { mailbox: "1001".to_owned(), notice: false, cause });
+        tui.handle_input(t0(), Input::Confirmed);
+        assert_eq!(
+            spoken(&outputs(&mut tui)[0]),
+            format!("greeting-default 1 0 0 1 {expected} leave-message-after-beep")
+        );
+    }
 }
 
 #[test]
