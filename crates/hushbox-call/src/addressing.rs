@@ -14,6 +14,8 @@ mod explain;
 mod history;
 mod loops;
 mod names;
+#[cfg(test)]
+mod tests;
 
 use hushbox_policy::{AddressRule, Addressing};
 use hushbox_sip::Invite;
@@ -142,12 +144,18 @@ struct Resolving<'q, 'a> {
 impl<'a> Resolving<'_, 'a> {
     fn run(mut self, question: &Question<'a>) -> Resolution<'a> {
         let outcome = self.outcome(question);
+        // As the rules are read about, and each as it stands in the request.
+        self.ignored.sort_by_key(|ignored| ignored.rule);
         Resolution { outcome, ignored: self.ignored }
     }
 
     fn outcome(&mut self, question: &Question<'a>) -> Outcome<'a> {
-        // The account is the Request-URI's, so one that is known and not served ends it.
+        // The account is the Request-URI's, so one that is known and not served ends it; not so at `*97`, where the
+        // person's number decides.
         if let Some(why) = self.names.request_uri_is_elsewhere() {
+            if self.invite.request_uri.user() == Some(RETRIEVAL) {
+                return Outcome::Retrieval;
+            }
             self.ignore(AddressRule::RequestUri, None, why);
             return Outcome::Nobody;
         }

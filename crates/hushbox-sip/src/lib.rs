@@ -19,6 +19,7 @@ mod framing;
 mod invite;
 pub mod limits;
 pub mod message;
+pub mod pasted;
 mod rejection;
 pub mod retargeting;
 mod transaction;
