@@ -26,6 +26,10 @@ pub const BACKLOG: i32 = 1024;
 pub const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// The longest request line on the control socket.
 pub const CONTROL_LINE_BYTES: usize = 64 * 1024;
+/// The longest text that `resolve` takes: an INVITE's head, so that it fits a request line whatever JSON makes of it.
+pub const RESOLVE_BYTES: usize = 24 * 1024;
+/// What Server and User-Agent say.
+pub const PRODUCT: &str = concat!("Hushbox/", env!("CARGO_PKG_VERSION"));
 /// The longest reply line on the control socket.
 pub const CONTROL_REPLY_BYTES: usize = 4 * 1024 * 1024;
 /// Control connections at once.

@@ -43,6 +43,11 @@ pub enum Command {
     /// Messages
     #[command(subcommand)]
     Message(Message),
+    /// Say whose mailbox a pasted INVITE would reach, and why
+    ///
+    /// Reads an INVITE out of a log or a trace, and asks the running server: which rule chose which mailbox and
+    /// greeting, and what else stands in the request and was not used. No call is made; nothing of it is kept.
+    Resolve(ResolveArgs),
     /// The audit log
     #[command(subcommand)]
     Audit(Audit),
@@ -198,6 +203,29 @@ pub struct MessageExport {
     /// Read the PIN from this file's first line, instead of the terminal
     #[arg(long, value_name = "F")]
     pub pin_file: Option<PathBuf>,
+}
+
+/// `resolve`
+#[derive(Debug, Args)]
+pub struct ResolveArgs {
+    /// The file with the INVITE; `-` reads it from standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub at: At,
+    /// The trunk that it comes from [default: the only one]
+    #[arg(long, value_name = "NAME", conflicts_with = "device")]
+    pub trunk: Option<String>,
+    /// The device that it comes from, by its user name
+    #[arg(long, value_name = "USERNAME")]
+    pub device: Option<String>,
+    /// Judge it as on a lab listener, where nothing of a hipaa account exists
+    #[arg(long)]
+    pub lab: bool,
+    /// Print the answer as a JSON array
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `audit ...`

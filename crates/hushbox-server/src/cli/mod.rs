@@ -8,6 +8,7 @@ mod guide;
 mod mailbox;
 mod message;
 mod quickstart;
+mod resolve;
 mod serve;
 mod table;
 mod wav;
@@ -42,6 +43,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Mailbox(Mailbox::List(args)) => mailbox::list(&args),
         Command::Message(Message::List(args)) => message::list(&args),
         Command::Message(Message::Export(args)) => message::export(&args),
+        Command::Resolve(args) => resolve::resolve(&args),
         Command::Audit(Audit::Verify(args)) => audit::verify(&args),
     };
     match done {

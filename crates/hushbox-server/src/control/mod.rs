@@ -27,6 +27,8 @@ pub enum Request {
         /// Show who called, in this person's name.
         reveal: Option<InTheNameOf>,
     },
+    /// Whose mailbox a pasted INVITE would reach: one row.
+    Resolve(Resolve),
     /// A message's audio.
     MessageExport {
         /// Which one.
@@ -34,6 +36,20 @@ pub enum Request {
         /// In whose name.
         by: InTheNameOf,
     },
+}
+
+/// An INVITE, and whose it would be.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resolve {
+    /// The INVITE as text: a caller's number stands in it.
+    pub message: Secret,
+    /// The trunk's name; where there is one trunk alone, that.
+    pub trunk: Option<String>,
+    /// The device's user name, in place of a trunk.
+    pub device: Option<String>,
+    /// Whether it comes over a `lab` listener.
+    pub lab: bool,
 }
 
 /// `--as`: a person, the PIN and the reason.

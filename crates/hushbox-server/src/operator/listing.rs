@@ -150,6 +150,6 @@ fn shown(row: &MessageRow, directory: &Directory) -> Value {
     })
 }
 
-fn account_name(directory: &Directory, account: hushbox_policy::AccountId) -> &str {
+pub(super) fn account_name(directory: &Directory, account: hushbox_policy::AccountId) -> &str {
     directory.account(account).map_or("", |account| account.name.as_str())
 }

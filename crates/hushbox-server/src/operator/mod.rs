@@ -6,6 +6,7 @@
 mod export;
 mod listing;
 mod person;
+mod resolve;
 
 use std::sync::Arc;
 
@@ -103,6 +104,7 @@ impl Operator {
             Request::MessageList { mailbox, reveal } => {
                 self.message_list(uid, mailbox.as_deref(), reveal.as_ref(), replies).await
             }
+            Request::Resolve(asked) => self.resolve(&asked, replies).await,
             Request::MessageExport { id, by } => self.message_export(uid, &id, &by, replies).await,
         }
     }

@@ -134,7 +134,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     let signalling = Signalling::new(
         SignallingConfig {
             sip: hushbox_sip::Config {
-                product: format!("Hushbox/{}", env!("CARGO_PKG_VERSION")),
+                product: limits::PRODUCT.to_owned(),
                 listeners: listeners(&config, &addresses),
                 limits: Limits {
                     connections_max: config.connections_max,
