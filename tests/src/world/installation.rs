@@ -116,6 +116,7 @@ impl Installation {
                 certificate: None,
                 accounts: vec![CLINIC, TRIAL],
                 lab_addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+                addressing: Default::default(),
             }),
             Entity::Node(Node { id: NODE, public_key: node_key.public() }),
         ];

@@ -67,7 +67,7 @@ fn is_ours(product: &str, invite: &Invite) -> bool {
     let ours = name(product.as_bytes());
     ["User-Agent", "Server"]
         .into_iter()
-        .filter_map(|field| invite.headers.first(field))
+        .flat_map(|field| invite.headers.all(field))
         .any(|value| !ours.is_empty() && name(value) == ours)
 }
 
