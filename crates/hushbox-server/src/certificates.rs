@@ -105,11 +105,12 @@ impl Authority {
     }
 }
 
-/// Loopback and `addresses`, each once; an unspecified address is nobody's name.
+/// Loopback and `addresses`, each once. The address that stands for all of them is named, too: who is told to call
+/// `0.0.0.0` on this machine checks for that.
 fn names(addresses: &[IpAddr]) -> Vec<IpAddr> {
     let mut names = vec![IpAddr::from([127, 0, 0, 1]), IpAddr::from(std::net::Ipv6Addr::LOCALHOST)];
     for address in addresses {
-        if !names.contains(address) && !address.is_unspecified() {
+        if !names.contains(address) {
             names.push(*address);
         }
     }
