@@ -48,6 +48,8 @@ pub struct Call {
     awaits_answer: bool,
     session_over: bool,
     purpose: &'static str,
+    /// The dialogue's last state before it was over.
+    last_stage: &'static str,
     leg_deadline: Option<Instant>,
     audits: VecDeque<AuditWait>,
     outputs: VecDeque<Output>,
@@ -150,6 +152,7 @@ impl Call {
             awaits_answer,
             session_over: false,
             purpose,
+            last_stage: "Unconfirmed",
             leg_deadline: None,
             audits: VecDeque::new(),
             outputs,
@@ -337,6 +340,10 @@ impl Call {
     }
 
     fn with_dialogue(&mut self, act: impl FnOnce(&mut Dialogue, &mut Context<'_>)) {
+        let stage = self.stage();
+        if stage != tui::OVER {
+            self.last_stage = stage;
+        }
         let Some(media) = &mut self.media else { return };
         let mut context = Context {
             call: self.id,
@@ -451,7 +458,7 @@ impl Call {
             call: self.id,
             purpose: self.purpose,
             end: reason,
-            stage: self.stage(),
+            stage: self.last_stage,
             duration: now.monotonic.saturating_duration_since(self.started),
             saved,
             heard,

@@ -60,6 +60,7 @@ fn hanging_up_saves_what_was_said() {
     bye(&mut world, caller);
     assert_eq!(world.server.rows().count(), 1);
     assert_eq!(world.reports()[0].end.to_string(), "caller-hung-up");
+    assert_eq!(world.reports()[0].stage, "Committing");
     assert!(world.reports()[0].saved.is_some());
 }
 

@@ -220,7 +220,7 @@ pub struct CallReport {
     pub purpose: &'static str,
     /// How it ended.
     pub end: EndReason,
-    /// The dialogue's state when it ended.
+    /// The dialogue's last state: where it was when it ended.
     pub stage: &'static str,
     /// From its INVITE to its end.
     pub duration: Duration,

@@ -11,7 +11,7 @@ use crate::end::EndReason;
 use crate::limits::FAREWELL_MAX;
 use crate::prompt::{self, Utterance};
 use crate::speech;
-use crate::tui::say;
+use crate::tui::{OVER, say};
 
 /// What happens to a deposit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,7 +168,7 @@ impl Deposit {
             State::Recording => "Recording",
             State::Committing(_) => "Committing",
             State::Farewell { .. } => "Farewell",
-            State::Over => "Over",
+            State::Over => OVER,
         }
     }
 

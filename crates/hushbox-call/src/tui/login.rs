@@ -15,7 +15,7 @@ use crate::limits::{
 use crate::prompt::{self, PromptId, Utterance};
 use crate::tui::digits::{Digits, Keyed, Keys};
 use crate::tui::idle::{Expired, Idle};
-use crate::tui::say;
+use crate::tui::{OVER, say};
 
 /// Who may log in from where the call comes from. The source alone decides it, before a number is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,7 +240,7 @@ impl Login {
             State::Pin { .. } => "Pin",
             State::Verifying { .. } => "Verifying",
             State::Farewell { .. } => "Farewell",
-            State::Over => "Over",
+            State::Over => OVER,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::prompt::{self, PromptId, Utterance};
 use crate::speech;
 use crate::tui::digits::Keys;
 use crate::tui::idle::{Expired, Idle};
-use crate::tui::say;
+use crate::tui::{OVER, say};
 
 /// A message as the menu knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,7 +281,7 @@ impl Menu {
             State::Playing { .. } => "Playing",
             State::Acting { .. } => "Acting",
             State::Farewell { .. } => "Farewell",
-            State::Over => "Over",
+            State::Over => OVER,
         }
     }
 

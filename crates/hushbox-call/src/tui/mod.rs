@@ -11,6 +11,9 @@ pub mod menu;
 
 use crate::prompt::{PromptId, Utterance};
 
+/// The name of every dialogue's last state.
+pub(crate) const OVER: &str = "Over";
+
 /// Prompts as something to say.
 pub(crate) fn say<I: IntoIterator<Item = PromptId>>(prompts: I) -> Vec<Utterance> {
     prompts.into_iter().map(Utterance::Prompt).collect()
