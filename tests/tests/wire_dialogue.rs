@@ -68,14 +68,19 @@ fn a_caller_hears_greeting_notice_beep_and_that_the_message_is_saved() {
 }
 
 #[test]
-fn an_owner_hears_the_count_and_when_the_message_came() {
+fn an_owner_of_an_empty_mailbox_hears_that_it_is_and_goodbye() {
     let trial = Trial::start(&[]);
     let voice = Voice::english(Codec::Pcmu);
     let empty = session(&trial, "1002", &[quiet(), keys("#"), bye()]);
     let words = voice.words(&empty.heard);
     assert!(words.starts_with("enter-pin no-messages menu-main"), "{words}");
     assert!(words.ends_with("goodbye"), "{words}");
+}
 
+#[test]
+fn an_owner_hears_the_count_and_when_the_message_came() {
+    let trial = Trial::start(&[]);
+    let voice = Voice::english(Codec::Pcmu);
     let sent = speech(2, Duration::from_secs(3));
     for _ in 0..2 {
         place(&forwarded(&trial, "1002"), &leave_at_once(&sent));
@@ -185,7 +190,7 @@ fn the_keys_of_asterisk_move_within_a_message() {
 }
 
 #[test]
-fn three_wrong_pins_end_the_call_and_star_is_not_for_this_telephone() {
+fn three_wrong_pins_end_the_call() {
     let trial = Trial::start(&[]);
     let voice = Voice::english(Codec::Pcmu);
     let (plan, pin) = owner(&trial, "1001");
@@ -200,12 +205,18 @@ fn three_wrong_pins_end_the_call_and_star_is_not_for_this_telephone() {
     let words = voice.words(&outcome.heard);
     assert_eq!(words.matches("wrong-login").count(), 3, "{words}");
     assert!(matches!(outcome.ended, Some(Ended::There(_))), "{:?}", outcome.ended);
+}
 
+#[test]
+fn star_for_another_person_is_not_for_this_telephone_and_the_number_may_be_escaped() {
+    let trial = Trial::start(&[]);
+    let voice = Voice::english(Codec::Pcmu);
+    let (plan, pin) = owner(&trial, "1001");
     let outcome = place(&plan, &[quiet(), keys("*"), bye()]);
     let words = voice.words(&outcome.heard);
     assert!(words.contains("not-from-this-telephone"), "{words}");
 
-    // The right one still opens; and the number is heard as %2A97 too.
+    // The number is heard as %2A97 too.
     let mut escaped = plan.clone();
     escaped.uri = escaped.uri.replace("*97", "%2A97");
     let outcome = place(&escaped, &[quiet(), keys(&format!("{pin}#")), quiet(), keys("#"), bye()]);
