@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hushbox_backend::lockout_file::{LoadedCounters, LockoutFile};
+use hushbox_policy::Now;
 use hushbox_policy::lockout::{Locked, Lockout, Try};
 
 use crate::clock::Clock;
@@ -58,8 +59,7 @@ impl Locks {
             tracing::warn!(slots = loaded.damaged, "lock-out counters were damaged and are lost");
         }
         let (sender, requests) = sync_channel(QUEUE_MAX);
-        let lockout = Lockout::restore(loaded.rows, clock.now());
-        let counters = Counters { lockout, file, clock };
+        let counters = Counters::new(file, loaded, clock);
         std::thread::Builder::new()
             .name("locks".to_owned())
             .spawn(move || counters.run(&requests))?;
@@ -78,18 +78,28 @@ impl Locks {
 
     /// Takes back what a try that was right had counted. A crash before this is durable leaves it counted.
     pub fn success(&self, attempt: Try, answer: Answer<()>) {
-        self.send(Request::Success(attempt, answer));
+        // Waits for a place: a right log-in that stays counted would work toward a lock. It comes from a thread that
+        // compares PINs, so what waits is bounded.
+        if let Err(refused) = self.0.send(Request::Success(attempt, answer)) {
+            tracing::warn!("a right try stays counted until the next one: the counters have ended");
+            refuse(refused.0);
+        }
     }
 
     fn send(&self, request: Request) {
         match self.0.try_send(request) {
             Ok(()) => {}
-            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => match request
-            {
-                Request::Check(_, answer) | Request::Try(_, answer) => answer(Tried::Unavailable),
-                Request::Success(_, answer) => answer(()),
-            },
+            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => {
+                refuse(request);
+            }
         }
+    }
+}
+
+fn refuse(request: Request) {
+    match request {
+        Request::Check(_, answer) | Request::Try(_, answer) => answer(Tried::Unavailable),
+        Request::Success(_, answer) => answer(()),
     }
 }
 
@@ -97,13 +107,21 @@ struct Counters {
     lockout: Lockout,
     file: LockoutFile,
     clock: Arc<Clock>,
+    /// When the remaining time of locks was last written.
+    rewritten: Instant,
 }
 
 impl Counters {
+    fn new(file: LockoutFile, loaded: LoadedCounters, clock: Arc<Clock>) -> Self {
+        let now = clock.now();
+        let lockout = Lockout::restore(loaded.rows, now);
+        Self { lockout, file, clock, rewritten: now.monotonic }
+    }
+
     fn run(mut self, requests: &Receiver<Request>) {
-        let mut rewritten = self.clock.now().monotonic;
         loop {
-            let due = (rewritten + REWRITTEN).saturating_duration_since(self.clock.now().monotonic);
+            let due =
+                (self.rewritten + REWRITTEN).saturating_duration_since(self.clock.now().monotonic);
             match requests.recv_timeout(due) {
                 Ok(Request::Check(attempt, answer)) => answer(self.check(&attempt)),
                 Ok(Request::Try(attempt, answer)) => answer(self.count(&attempt)),
@@ -111,16 +129,22 @@ impl Counters {
                     self.success(&attempt);
                     answer(());
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    let now = self.clock.now();
-                    rewritten = now.monotonic;
-                    let rows = self.lockout.tick(now);
-                    if let Err(error) = self.file.write(&rows) {
-                        tracing::warn!(%error, "the remaining time of locks could not be written");
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
+            // After every request, not only when none came: somebody always asks.
+            self.rewrite_if_due(self.clock.now());
+        }
+    }
+
+    fn rewrite_if_due(&mut self, now: Now) {
+        if now.monotonic.saturating_duration_since(self.rewritten) < REWRITTEN {
+            return;
+        }
+        self.rewritten = now.monotonic;
+        let rows = self.lockout.tick(now);
+        if let Err(error) = self.file.write(&rows) {
+            tracing::warn!(%error, "the remaining time of locks could not be written");
         }
     }
 
@@ -185,5 +209,39 @@ mod tests {
         assert!(matches!(count(&locks, attempt), Tried::Locked(_)));
         drop(locks);
         assert!(matches!(count(&start(&volume), attempt), Tried::Locked(_)));
+    }
+
+    #[test]
+    fn a_right_try_waits_for_a_place_in_a_full_queue() {
+        let attempt = Try::bound(PersonId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+        let (sender, requests) = sync_channel(1);
+        let locks = Locks(sender);
+        locks.check(attempt, Box::new(|_| {}));
+        let (answers, heard) = mpsc::channel();
+        locks.check(attempt, Box::new(move |tried| answers.send(tried).expect("heard")));
+        assert_eq!(heard.recv(), Ok(Tried::Unavailable), "the queue is full");
+        let success = std::thread::spawn(move || locks.success(attempt, Box::new(|()| {})));
+        assert!(matches!(requests.recv(), Ok(Request::Check(..))));
+        assert!(matches!(requests.recv(), Ok(Request::Success(..))));
+        success.join().expect("no panic");
+    }
+
+    #[test]
+    fn the_remaining_time_is_written_each_minute_also_while_requests_keep_coming() {
+        let volume = SimVolume::new(1 << 24);
+        let (file, loaded) = LockoutFile::open(&volume).expect("opened");
+        let mut counters = Counters::new(file, loaded, Arc::new(Clock::start(None)));
+        let attempt = Try::bound(PersonId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+        for _ in 0..10 {
+            assert_eq!(counters.count(&attempt), Tried::Counted);
+        }
+        let longest = || {
+            let (_, loaded) = LockoutFile::open(&volume).expect("opened");
+            loaded.rows.iter().filter_map(hushbox_policy::lockout::CounterRow::remaining).max()
+        };
+        let before = longest().expect("locked");
+        let now = counters.clock.now();
+        counters.rewrite_if_due(Now { monotonic: now.monotonic + REWRITTEN * 2, ..now });
+        assert!(longest().expect("locked") + REWRITTEN < before);
     }
 }
