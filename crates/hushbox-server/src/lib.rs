@@ -25,6 +25,7 @@ pub mod media_shard;
 pub mod open_files;
 pub mod operator;
 pub mod pin_pool;
+pub mod privacy;
 pub mod prompts;
 pub mod random;
 pub mod records;

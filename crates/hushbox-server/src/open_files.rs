@@ -48,16 +48,3 @@ fn calls_within(config: &Config, allowed: u64) -> usize {
     let left = allowed.saturating_sub(config.connections_max as u64 + limits::SPARE_FILES) / 2;
     usize::try_from(left).unwrap_or(usize::MAX).max(1)
 }
-
-/// What this process makes is its user's alone, whatever umask it was started with.
-pub fn keep_files_private() {
-    use rustix::fs::Mode;
-    let _before = rustix::process::umask(Mode::RWXG | Mode::RWXO);
-}
-
-/// No core dumps: they would hold keys and audio.
-pub fn forbid_core_dumps() {
-    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
-        tracing::warn!(%error, "core dumps could not be switched off");
-    }
-}

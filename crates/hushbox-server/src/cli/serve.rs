@@ -7,7 +7,7 @@ use super::args::Serve;
 use crate::config::{self, Config};
 use crate::server;
 use crate::sockets::{Sockets, Wanted};
-use crate::{logging, open_files};
+use crate::{logging, open_files, privacy};
 
 pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     let config = config::load(&super::config_file(&args.at)?)?;
@@ -37,8 +37,8 @@ pub(super) fn with_sockets(
     sockets: Sockets,
 ) -> Result<(), Failure> {
     logging::start(config.log_format, &config.log_level);
-    open_files::keep_files_private();
-    open_files::forbid_core_dumps();
+    privacy::keep_files_private();
+    privacy::forbid_dumps();
     open_files::fit(&mut config);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
