@@ -40,7 +40,17 @@ pub struct Job {
 
 /// The way to the delivery task. What waits is bounded by the spool's size: a job holds places, no audio.
 #[derive(Clone, Debug)]
-pub struct Deliveries(mpsc::UnboundedSender<Job>);
+pub struct Deliveries {
+    jobs: mpsc::UnboundedSender<Job>,
+    progress: Arc<watch::Sender<Progress>>,
+}
+
+/// The other end of [`Deliveries`], for [`run`].
+#[derive(Debug)]
+pub struct Queue {
+    jobs: mpsc::UnboundedReceiver<Job>,
+    progress: Arc<watch::Sender<Progress>>,
+}
 
 /// How far the task is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,34 +94,47 @@ enum DeliveryError {
 
 impl Deliveries {
     /// A queue, and its other end for [`run`].
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<Job>) {
+    pub fn new() -> (Self, Queue) {
         let (sender, jobs) = mpsc::unbounded_channel();
-        (Self(sender), jobs)
+        let progress = Arc::new(watch::Sender::default());
+        (Self { jobs: sender, progress: Arc::clone(&progress) }, Queue { jobs, progress })
     }
 
-    /// Queues a message.
+    /// How far the task is.
+    pub fn watch(&self) -> Watched {
+        self.progress.subscribe()
+    }
+
+    /// A message is saved and will be queued in a moment: an end waits for it already. [`Deliveries::arrived`]
+    /// follows.
+    pub fn expect(&self) {
+        self.progress.send_modify(|progress| progress.pending += 1);
+    }
+
+    /// A message that was expected is queued, or does not come.
+    pub fn arrived(&self) {
+        self.progress.send_modify(|progress| progress.pending = progress.pending.saturating_sub(1));
+    }
+
+    /// Queues a message. It is pending from here on, not only once the task takes it.
     pub fn submit(&self, job: Job) {
+        self.expect();
         // The task ends with the process; what is not delivered then is delivered after the next start.
-        let _stopping = self.0.send(job);
+        let _stopping = self.jobs.send(job);
     }
 }
 
 /// Delivers until the process ends.
-pub async fn run(
-    mut jobs: mpsc::UnboundedReceiver<Job>,
-    services: Arc<Services>,
-    progress: watch::Sender<Progress>,
-) {
+pub async fn run(queue: Queue, services: Arc<Services>) {
+    let Queue { mut jobs, progress } = queue;
     let slots = Arc::new(Semaphore::new(AT_ONCE));
-    let progress = Arc::new(progress);
     while let Some(job) = jobs.recv().await {
-        progress.send_modify(|progress| progress.pending += 1);
         let (slots, services, progress) =
             (Arc::clone(&slots), Arc::clone(&services), Arc::clone(&progress));
         tokio::spawn(async move {
             deliver(job, &services, &slots).await;
             progress.send_modify(|progress| {
-                progress.pending -= 1;
+                progress.pending = progress.pending.saturating_sub(1);
                 progress.delivered += 1;
             });
         });
@@ -196,4 +219,19 @@ fn read(job: &Job) -> Result<Option<SpooledMessage>, DeliveryError> {
 
 async fn free(job: &Job) {
     let _stopping = job.shard.send(ToShard::Delivered(job.message)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_pending_before_the_task_takes_it() {
+        let (deliveries, _queue) = Deliveries::new();
+        let progress = deliveries.watch();
+        deliveries.expect();
+        assert_eq!(progress.borrow().pending, 1, "nobody has taken it from the queue");
+        deliveries.arrived();
+        assert_eq!(progress.borrow().pending, 0);
+    }
 }

@@ -1,6 +1,6 @@
 //! The signalling task: bytes from listeners into [`Signalling`], what it says out to connections and shards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -28,8 +28,13 @@ pub enum ToSignallingTask {
         /// What.
         says: ToSignalling,
     },
-    /// Whether the data disk has too little room.
-    DiskFull(bool),
+    /// Whether the data disk has too little room for one more recording on a shard.
+    DiskFull {
+        /// The shard that says so.
+        shard: u16,
+        /// Whether it has.
+        full: bool,
+    },
     /// The directory has changed.
     Directory(Arc<Directory>),
     /// No new calls from now on.
@@ -64,6 +69,24 @@ struct Running {
     writers: BTreeMap<ConnectionId, mpsc::Sender<Bytes>>,
     /// Where each call lives.
     calls: BTreeMap<CallId, usize>,
+    full: FullShards,
+}
+
+/// The shards that have too little room on the disk. While there is one, no deposit is admitted: nobody can say on
+/// which shard it would live.
+#[derive(Debug, Default)]
+struct FullShards(BTreeSet<u16>);
+
+impl FullShards {
+    /// Takes what a shard says; whether any has too little room now.
+    fn says(&mut self, shard: u16, full: bool) -> bool {
+        if full {
+            self.0.insert(shard);
+        } else {
+            self.0.remove(&shard);
+        }
+        !self.0.is_empty()
+    }
 }
 
 impl SignallingTask {
@@ -73,7 +96,12 @@ impl SignallingTask {
         mut arrivals: mpsc::Receiver<Arrival<CertificateOwner>>,
         mut says: mpsc::UnboundedReceiver<ToSignallingTask>,
     ) {
-        let mut running = Running { task: self, writers: BTreeMap::new(), calls: BTreeMap::new() };
+        let mut running = Running {
+            task: self,
+            writers: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            full: FullShards::default(),
+        };
         let sleep = sleep_until(Instant::now());
         tokio::pin!(sleep);
         loop {
@@ -130,7 +158,10 @@ impl Running {
                 }
                 self.input(Input::Call { call, says });
             }
-            ToSignallingTask::DiskFull(full) => self.input(Input::DiskFull(full)),
+            ToSignallingTask::DiskFull { shard, full } => {
+                let any = self.full.says(shard, full);
+                self.input(Input::DiskFull(any));
+            }
             ToSignallingTask::Directory(directory) => {
                 for shard in &self.task.shards {
                     shard.say(ToShard::Directory(Arc::clone(&directory))).await;
@@ -221,5 +252,20 @@ fn whose(found: Match<CertificateOwner>) -> Peer {
         Match::One(CertificateOwner::Device(id)) => Peer::Device(id),
         Match::One(CertificateOwner::Trunk(id)) => Peer::Trunk(id),
         Match::Several => Peer::Ambiguous,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_is_full_until_the_last_shard_has_room() {
+        let mut shards = FullShards::default();
+        assert!(shards.says(0, true));
+        assert!(shards.says(1, true));
+        assert!(shards.says(0, false), "shard 1 is still full");
+        assert!(!shards.says(1, false));
+        assert!(!shards.says(1, false));
     }
 }

@@ -162,7 +162,11 @@ impl CallTask {
                 self.spool.append(self.id, record, &self.inbox)
             }
             Output::Spool(SpoolRequest::Sync) => self.spool.sync(self.id, &self.inbox),
-            Output::Saved(message) => self.spool.saved(message),
+            Output::Saved(message) => {
+                // Before signalling hears that the call is over, so that no end of the server comes between.
+                self.shared.deliveries.expect();
+                self.spool.saved(message);
+            }
             Output::Audit(request) => {
                 let inbox = self.inbox.clone();
                 let extra = EventExtra { call: Some(self.id), ..EventExtra::default() };

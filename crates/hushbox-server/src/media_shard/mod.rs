@@ -99,7 +99,7 @@ impl Shard {
             // Says so also when this thread panics.
             let _fatal = Fatal(shared.fatal.clone());
             let local = LocalSet::new();
-            local.block_on(&runtime, run(spool, recovered, shared, live, queue, says));
+            local.block_on(&runtime, run(number, spool, recovered, shared, live, queue, says));
         })?;
         Ok(shard)
     }
@@ -131,6 +131,7 @@ impl Drop for Fatal {
 }
 
 async fn run(
+    number: u16,
     spool: Spool,
     recovered: Recovered,
     shared: Shared,
@@ -139,13 +140,14 @@ async fn run(
     mut says: mpsc::Receiver<ToShard>,
 ) {
     let shared = Rc::new(shared);
-    let spool = SpoolTask::start(spool, recovered, &shared, itself);
+    let spool = SpoolTask::start(spool, recovered, &shared, number, itself);
     let mut calls: BTreeMap<CallId, Inbox> = BTreeMap::new();
     let (over, mut ended) = mpsc::unbounded_channel();
     loop {
         tokio::select! {
             Some(call) = ended.recv() => {
                 calls.remove(&call);
+                spool.over(call);
                 live.fetch_sub(1, Ordering::Relaxed);
                 shared.live.fetch_sub(1, Ordering::Relaxed);
             }

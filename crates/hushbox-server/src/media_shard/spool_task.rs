@@ -30,6 +30,7 @@ enum Request {
     Append(CallId, Record, Inbox),
     Sync(CallId, Inbox),
     Saved(MessageId),
+    Over(CallId),
     Delivered(MessageId),
 }
 
@@ -53,6 +54,11 @@ impl SpoolHandle {
         self.send(Request::Saved(message));
     }
 
+    /// A call has ended: it asks for nothing more.
+    pub(super) fn over(&self, call: CallId) {
+        self.send(Request::Over(call));
+    }
+
     /// A message was delivered: its place is freed.
     pub(super) fn delivered(&self, message: MessageId) {
         self.send(Request::Delivered(message));
@@ -67,9 +73,10 @@ impl SpoolHandle {
 pub(super) struct SpoolTask {
     spool: Spool,
     shared: Rc<Shared>,
+    number: u16,
     shard: mpsc::Sender<ToShard>,
     requests: mpsc::UnboundedReceiver<Request>,
-    /// The last append of each call that has not been answered for it.
+    /// The last append of each live call that has not asked for a sync since.
     appended: BTreeMap<CallId, (Position, MessageId)>,
     waiting: Vec<Waiting>,
     dirty: bool,
@@ -88,12 +95,14 @@ impl SpoolTask {
         spool: Spool,
         recovered: Recovered,
         shared: &Rc<Shared>,
+        number: u16,
         shard: mpsc::Sender<ToShard>,
     ) -> SpoolHandle {
         let (sender, requests) = mpsc::unbounded_channel();
         let mut task = Self {
             spool,
             shared: Rc::clone(shared),
+            number,
             shard,
             requests,
             appended: BTreeMap::new(),
@@ -154,7 +163,13 @@ impl SpoolTask {
                 }
                 None => inbox.spool(SpoolReply::Synced),
             },
-            Request::Saved(message) => self.deliver(message),
+            Request::Saved(message) => {
+                self.deliver(message);
+                self.shared.deliveries.arrived();
+            }
+            Request::Over(call) => {
+                self.appended.remove(&call);
+            }
             Request::Delivered(message) => {
                 if let Err(error) = self.spool.delivered(message) {
                     // It is delivered again after the next start, which changes nothing.
@@ -205,7 +220,10 @@ impl SpoolTask {
             } else {
                 tracing::info!("the data disk has room again");
             }
-            let _stopping = self.shared.signalling.send(ToSignallingTask::DiskFull(full));
+            let _stopping = self
+                .shared
+                .signalling
+                .send(ToSignallingTask::DiskFull { shard: self.number, full });
         }
     }
 }

@@ -90,9 +90,9 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     let (arrivals, arrived) = mpsc::channel(limits::ARRIVALS_QUEUE);
     let (says, said) = mpsc::unbounded_channel();
     let (fatal, mut failed) = mpsc::unbounded_channel();
-    let (deliveries, jobs) = Deliveries::new();
-    let (progress, delivering) = watch::channel(delivery::Progress::default());
-    tokio::spawn(delivery::run(jobs, Arc::clone(&services), progress));
+    let (deliveries, queue) = Deliveries::new();
+    let delivering = deliveries.watch();
+    tokio::spawn(delivery::run(queue, Arc::clone(&services)));
 
     let advertised = config.advertised_address.unwrap_or(config.rtp_address);
     let shared = media_shard::Shared {
