@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::Secret;
 use crate::files;
 
 /// The whole file.
@@ -74,7 +75,7 @@ pub struct Person {
     /// The person's number.
     pub number: String,
     /// The PIN.
-    pub pin: String,
+    pub pin: Secret,
     /// The telephone.
     pub device: Option<Device>,
 }
@@ -85,7 +86,7 @@ pub struct Device {
     /// User name for digest.
     pub username: String,
     /// Password for digest.
-    pub password: String,
+    pub password: Secret,
     /// Realm for digest.
     pub realm: String,
     /// Client certificate, PEM.
@@ -100,9 +101,9 @@ pub struct Staff {
     /// The person's number.
     pub number: String,
     /// The PIN.
-    pub pin: String,
+    pub pin: Secret,
     /// The TOTP secret; `null` until there is TOTP.
-    pub totp: Option<String>,
+    pub totp: Option<Secret>,
     /// The roles.
     pub roles: Vec<String>,
 }
@@ -131,5 +132,37 @@ impl Trial {
         let mut text = serde_json::to_vec_pretty(self)?;
         text.push(b'\n');
         files::replace_private(path, &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_and_passwords_do_not_print_themselves_and_are_plain_in_the_file() {
+        let person = Person {
+            number: "7001".to_owned(),
+            pin: Secret::new("48151623".to_owned()),
+            device: Some(Device {
+                username: "7001".to_owned(),
+                password: Secret::new("hunter2".to_owned()),
+                realm: "hushbox".to_owned(),
+                cert: PathBuf::from("/d/7001.crt"),
+                key: PathBuf::from("/d/7001.key"),
+            }),
+        };
+        let shown = format!("{person:?}");
+        assert!(!shown.contains("48151623") && !shown.contains("hunter2"), "{shown}");
+        let json = serde_json::to_value(&person).expect("JSON");
+        assert!(json["pin"] == "48151623" && json["device"]["password"] == "hunter2");
+        let staff = Staff {
+            number: "7900".to_owned(),
+            pin: Secret::new("48151623".to_owned()),
+            totp: Some(Secret::new("GEZDGNBV".to_owned())),
+            roles: Vec::new(),
+        };
+        let shown = format!("{staff:?}");
+        assert!(!shown.contains("48151623") && !shown.contains("GEZDGNBV"), "{shown}");
     }
 }

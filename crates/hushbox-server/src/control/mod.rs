@@ -94,7 +94,7 @@ impl fmt::Debug for Secret {
 }
 
 /// One line of an answer. Rows and audio come before the one `End` or `Refused` that ends it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     /// One row.
@@ -110,4 +110,32 @@ pub enum Reply {
     End,
     /// It was not done, and why.
     Refused(String),
+}
+
+/// Rows have callers in them and audio is what they said: neither prints itself.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Row(_) => f.write_str("Row(..)"),
+            Self::AudioFormat { sample_rate } => {
+                f.debug_struct("AudioFormat").field("sample_rate", sample_rate).finish()
+            }
+            Self::Audio(text) => write!(f, "Audio({} characters)", text.len()),
+            Self::End => f.write_str("End"),
+            Self::Refused(why) => f.debug_tuple("Refused").field(why).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_and_audio_do_not_print_themselves() {
+        let row = Reply::Row(serde_json::json!({ "caller": "5551234567" }));
+        assert!(!format!("{row:?}").contains("555"));
+        let audio = Reply::Audio("c2VjcmV0".to_owned());
+        assert_eq!(format!("{audio:?}"), "Audio(8 characters)");
+    }
 }

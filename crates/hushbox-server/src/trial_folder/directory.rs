@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use super::plan::{self, ACCOUNTS, DOCTOR, TRUNK_NAME};
 use super::{Certificates, TrialError};
 use crate::client_certificates::sha256;
+use crate::control::Secret;
 use crate::{random, trial};
 
 /// The secrets that a directory is made with.
@@ -77,7 +78,7 @@ pub(super) fn make(
             mailboxes,
             staff: vec![trial::Staff {
                 number: plan.supervisor.to_owned(),
-                pin: supervisor.pin,
+                pin: Secret::new(supervisor.pin),
                 totp: None,
                 roles: vec![Role::Supervisor.as_str().to_owned()],
             }],
@@ -163,8 +164,11 @@ impl Maker<'_> {
         let made = self.person(account, person, [Role::User].into())?;
         self.grant(id, made.id, GrantKind::Owner);
         let device = self.device(account, person, made.id)?;
-        let person =
-            trial::Person { number: person.to_owned(), pin: made.pin, device: Some(device) };
+        let person = trial::Person {
+            number: person.to_owned(),
+            pin: Secret::new(made.pin),
+            device: Some(device),
+        };
         Ok(((id, mailbox.to_owned()), person))
     }
 
@@ -234,6 +238,7 @@ impl Maker<'_> {
             certificate: Some(self.named(format!("sip:{username}@{}", account.domain))),
         }));
         let (cert, key) = (credentials.cert, credentials.key);
+        let password = Secret::new(password);
         Ok(trial::Device { username, password, realm: realm.to_owned(), cert, key })
     }
 

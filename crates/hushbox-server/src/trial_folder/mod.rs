@@ -222,7 +222,8 @@ mod tests {
         );
         for person in trial.accounts.iter().flat_map(|a| &a.mailboxes).flat_map(|m| &m.persons) {
             assert!(
-                person.pin.len() == 8 && person.pin.bytes().all(|digit| digit.is_ascii_digit())
+                person.pin.expose().len() == 8
+                    && person.pin.expose().bytes().all(|digit| digit.is_ascii_digit())
             );
             assert!(person.device.as_ref().expect("a telephone").cert.is_absolute());
         }
