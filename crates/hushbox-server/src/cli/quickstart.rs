@@ -65,6 +65,8 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
     config.tls = args.sip_tls.or(config.tls);
     config.lab_udp = args.lab_udp.or(config.lab_udp);
     config.lab_tcp = args.lab_tcp.or(config.lab_tcp);
+    // The file was checked before these took the place of what it says.
+    config.check_lab()?;
     config.rtp_ports = args.rtp_ports.unwrap_or(config.rtp_ports);
     if let Some(ip) = args.sip_tls.map(|address| address.ip()) {
         follow(&mut config, ip)?;

@@ -68,6 +68,8 @@ pub struct Config {
     pub lab_udp: Option<SocketAddr>,
     /// The lab listener for TCP.
     pub lab_tcp: Option<SocketAddr>,
+    /// Whether lab listeners may be on other addresses than loopback.
+    pub lab_beyond_loopback: bool,
     /// The server's certificate chain, PEM.
     pub certificate: PathBuf,
     /// The server's private key, PEM.
@@ -113,6 +115,24 @@ pub struct Config {
 }
 
 impl Config {
+    /// Checks the lab listeners again, after something else than the file has set them.
+    pub fn check_lab(&self) -> Result<(), Problems> {
+        let listeners = [("listen.lab_udp", self.lab_udp), ("listen.lab_tcp", self.lab_tcp)];
+        let beyond = |address: Option<SocketAddr>| {
+            !self.lab_beyond_loopback && address.is_some_and(|address| !address.ip().is_loopback())
+        };
+        let problems: Vec<Problem> = listeners
+            .into_iter()
+            .filter(|(_, address)| beyond(*address))
+            .map(|(key, _)| Problem {
+                line: None,
+                key: key.to_owned(),
+                message: BEYOND_LOOPBACK.to_owned(),
+            })
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+    }
+
     /// The control socket, relative to [`Config::socket_folder`]: a socket's path ends at 107 bytes.
     pub const SOCKET: &str = "control.sock";
 
@@ -170,6 +190,8 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, Problems> {
     Err(Problems(problems))
 }
 
+const BEYOND_LOOPBACK: &str = "is not on loopback; lab listeners are not encrypted: set lab_beyond_loopback = true if that is meant";
+
 struct Resolver<'a> {
     problems: &'a mut Vec<Problem>,
     folder: &'a Path,
@@ -214,6 +236,7 @@ impl Resolver<'_> {
             tls,
             lab_udp,
             lab_tcp,
+            lab_beyond_loopback: beyond,
             certificate: self.path(&raw.tls.certificate, "tls/server.crt"),
             key: self.path(&raw.tls.key, "tls/server.key"),
             client_cas: match &raw.tls.client_cas {
@@ -291,11 +314,7 @@ impl Resolver<'_> {
     ) -> Option<SocketAddr> {
         let address = self.address(key, text)?;
         if !address.ip().is_loopback() && !beyond {
-            self.wrong(
-                text.as_ref().map(|at| at.line),
-                key,
-                "is not on loopback; lab listeners are not encrypted: set lab_beyond_loopback = true if that is meant",
-            );
+            self.wrong(text.as_ref().map(|at| at.line), key, BEYOND_LOOPBACK);
         }
         Some(address)
     }

@@ -56,6 +56,18 @@ fn a_lab_listener_off_loopback_needs_to_be_insisted_on() {
 }
 
 #[test]
+fn a_lab_listener_that_the_command_line_moves_off_loopback_is_refused_by_its_key() {
+    let text = "[listen]\nlab_udp = \"127.0.0.1:5060\"\n";
+    let mut config = parse(text, Path::new("/d/hushbox.toml")).expect("valid");
+    assert_eq!(config.check_lab(), Ok(()));
+    config.lab_tcp = Some("192.0.2.1:5060".parse().expect("an address"));
+    let problems = config.check_lab().expect_err("refused").to_string();
+    assert!(problems.starts_with("listen.lab_tcp: "), "{problems}");
+    config.lab_beyond_loopback = true;
+    assert_eq!(config.check_lab(), Ok(()));
+}
+
+#[test]
 fn listening_on_every_address_needs_an_advertised_one() {
     assert_eq!(problems("[listen]\ntls = \"0.0.0.0:5061\"\n").len(), 1);
     let text = "[listen]\ntls = \"0.0.0.0:5061\"\n[media]\nadvertised_address = \"192.0.2.7\"\n";
