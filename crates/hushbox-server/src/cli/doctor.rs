@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -18,6 +19,10 @@ use crate::{identity, tls};
 
 /// What the log must have about the message that doctor leaves, hears and deletes.
 const EVENTS: [&str; 3] = ["record.finish", "msg.play.start", "msg.delete"];
+/// How long the deletion may take: the call is hung up before the mark is in the index.
+const DELETED_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked for meanwhile.
+const LOOKED_EVERY: Duration = Duration::from_millis(100);
 /// Days before its end that a certificate is warned of.
 const EXPIRES_SOON_DAYS: i64 = 30;
 
@@ -83,19 +88,38 @@ fn call(config: &Config, trial: &Trial, trial_file: &Path, checks: &mut Checks) 
         return;
     }
     let known: BTreeSet<String> = before.iter().filter_map(id).collect();
-    let new = list().map_err(Failure::from).and_then(|rows| {
-        let new: Vec<&Value> =
-            rows.iter().filter(|row| id(row).is_some_and(|id| !known.contains(&id))).collect();
-        match new.as_slice() {
-            [one] if one["state"] == "deleted" => {
-                id(one).ok_or_else(|| "a row without an id".into())
-            }
-            [one] => Err(format!("the message is {}, and should be deleted", one["state"]).into()),
-            other => Err(format!("{} new messages, and there should be one", other.len()).into()),
-        }
+    let new = within(DELETED_WITHIN, || {
+        list().map_err(Failure::from).and_then(|rows| the_new_one(&rows, &known))
     });
     let Some(message) = checks.add("message", new, Clone::clone) else { return };
     checks.add("audit records", records(config, &message), Clone::clone);
+}
+
+/// The one message that was not there before, if it is deleted.
+fn the_new_one(rows: &[Value], known: &BTreeSet<String>) -> Result<String, Failure> {
+    let new: Vec<&Value> =
+        rows.iter().filter(|row| id(row).is_some_and(|id| !known.contains(&id))).collect();
+    match new.as_slice() {
+        [one] if one["state"] == "deleted" => id(one).ok_or_else(|| "a row without an id".into()),
+        [one] => Err(format!("the message is {}, and should be deleted", one["state"]).into()),
+        other => Err(format!("{} new messages, and there should be one", other.len()).into()),
+    }
+}
+
+/// Tries again until it is so, or the time is over: the last answer.
+fn within<T>(
+    longest: Duration,
+    mut attempt: impl FnMut() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut waited = Duration::ZERO;
+    loop {
+        let done = attempt();
+        if done.is_ok() || waited >= longest {
+            return done;
+        }
+        std::thread::sleep(LOOKED_EVERY);
+        waited += LOOKED_EVERY;
+    }
 }
 
 fn id(row: &Value) -> Option<String> {
@@ -227,5 +251,31 @@ impl Checks {
             super::say(&format!("{mark:<8} {name:<14} {detail}\n"));
         }
         self.rows.push(json!({ "check": name, "ok": ok, "detail": detail }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_not_deleted_yet_is_looked_for_again() {
+        let known = BTreeSet::from(["a".to_owned()]);
+        let mut states = ["heard", "deleted"].into_iter();
+        let found = within(LOOKED_EVERY, || {
+            let state = states.next().unwrap_or_default();
+            the_new_one(
+                &[json!({ "id": "a", "state": "new" }), json!({ "id": "b", "state": state })],
+                &known,
+            )
+        });
+        assert_eq!(found.ok(), Some("b".to_owned()));
+    }
+
+    #[test]
+    fn a_message_that_stays_is_a_failure_with_the_last_state() {
+        let rows = [json!({ "id": "b", "state": "heard" })];
+        let found = within(Duration::ZERO, || the_new_one(&rows, &BTreeSet::new()));
+        assert!(found.is_err_and(|error| error.to_string().contains("heard")));
     }
 }
