@@ -67,6 +67,10 @@ fn account(id: AccountId, name: &str, profile: Profile) -> Entity {
 }
 
 fn mailbox(account: AccountId, text: &str) -> Entity {
+    mailbox_for(account, text, MailboxPurpose::Normal)
+}
+
+fn mailbox_for(account: AccountId, text: &str, purpose: MailboxPurpose) -> Entity {
     let (public_key, _) = hushbox_store::hpke::generate_mailbox_keys().unwrap();
     Entity::Mailbox(Mailbox {
         id: mailbox_id(text),
@@ -76,7 +80,7 @@ fn mailbox(account: AccountId, text: &str) -> Entity {
         epoch: 1,
         public_key,
         wrapped_private_key: WrappedKey::from_bytes(vec![0; 64]),
-        purpose: MailboxPurpose::Normal,
+        purpose,
     })
 }
 
@@ -133,7 +137,7 @@ fn trunk(id: TrunkId, name: &str, accounts: &[AccountId], lab: &[IpAddr]) -> Ent
     })
 }
 
-/// `clinic` (hipaa: 1001, 1002) and `trial` (standard: 2001), a person and a device each; shared devices; a trunk
+/// `clinic` (hipaa: 1001, 1002, and 1099 for doctor) and `trial` (standard: 2001), a person and a device each; shared devices; a trunk
 /// for both, which is 127.0.0.1 on `lab`, and one for `trial` alone.
 pub(crate) fn directory() -> Arc<Directory> {
     let persons =
@@ -144,19 +148,23 @@ pub(crate) fn directory() -> Arc<Directory> {
             account(TRIAL, "trial", Profile::Standard),
             mailbox(CLINIC, "1001"),
             mailbox(CLINIC, "1002"),
+            mailbox_for(CLINIC, "1099", MailboxPurpose::Doctor),
             mailbox(TRIAL, "2001"),
             person(CLINIC, "7001", false),
             person(CLINIC, "7002", false),
             person(CLINIC, "7003", true),
+            person(CLINIC, "7099", false),
             person(TRIAL, "7101", false),
             grant("7001", "1001"),
             grant("7002", "1001"),
             grant("7002", "1002"),
+            grant("7099", "1099"),
             grant("7101", "2001"),
             device(CLINIC, "c7001", persons(&["7001"])),
             device(CLINIC, "cboth", persons(&["7001", "7002"])),
             device(CLINIC, "cgone", persons(&["7003"])),
             device(CLINIC, "cdesk", Binding::Mailbox(mailbox_id("1002"))),
+            device(CLINIC, "c7099", persons(&["7099"])),
             device(CLINIC, "cnone", persons(&[])),
             device(TRIAL, "t7101", persons(&["7101"])),
             trunk(TRUNK, "pbx", &[CLINIC, TRIAL], &[IpAddr::V4(Ipv4Addr::LOCALHOST)]),

@@ -1,14 +1,13 @@
 //! The proof that a server works: one message left, heard again by its owner, and deleted.
 //!
-//! Everything goes over TLS and SRTP: the message comes from the trunk (or, without one, from the doctor's
-//! telephone by its digest), the mailbox is opened by the doctor's telephone with its client certificate and
-//! by a PIN in RFC 4733 digits. What is said is drawn anew each time, so that no older message passes for it.
+//! Everything goes over TLS and SRTP: the message comes from the doctor's telephone with its client certificate,
+//! which alone reaches the doctor's mailbox, and the mailbox is opened by the same telephone and by a PIN in
+//! RFC 4733 digits. What is said is drawn anew each time, so that no older message passes for it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::client::{Plan, fill_random};
-use crate::digest::{Algorithm, Credentials};
 use crate::error::Error;
 use crate::limits::MESSAGES_MAX;
 use crate::measure::{self, Comparison};
@@ -44,7 +43,8 @@ pub async fn run(
 
     let mut deposit =
         Plan::new(Transport::Tls, address, format!("sip:{}@{}", doctor.mailbox, doctor.domain));
-    deposit.identity = depositor(trial, doctor);
+    deposit.from.clone_from(&doctor.person.device.username);
+    deposit.identity = telephone(trial, doctor);
     let script = deposit_script(&voice)?;
     if steps.call("leave a message", &deposit, &script, &DEPOSIT_NAMES).await.is_none() {
         return Ok(Report::new(steps.done));
@@ -53,11 +53,7 @@ pub async fn run(
     let mut retrieval =
         Plan::new(Transport::Tls, address, format!("sip:{}@{}", trial.retrieval, doctor.domain));
     retrieval.from.clone_from(&doctor.person.device.username);
-    retrieval.identity = Identity {
-        ca: Some(trial.ca.clone()),
-        certificate: Some((doctor.person.device.cert.clone(), doctor.person.device.key.clone())),
-        ..Identity::default()
-    };
+    retrieval.identity = telephone(trial, doctor);
     let script = retrieval_script(&voice, pin)?;
     if let Some(outcome) = steps.call("hear it", &retrieval, &script, &RETRIEVAL_NAMES).await {
         let began = Instant::now();
@@ -68,21 +64,13 @@ pub async fn run(
     Ok(Report::new(steps.done))
 }
 
-fn depositor(trial: &Trial, doctor: &Doctor) -> Identity {
-    let ca = Some(trial.ca.clone());
-    match (&trial.trunk, &doctor.person.device.password) {
-        (Some(trunk), _) => {
-            let certificate = Some((trunk.cert.clone(), trunk.key.clone()));
-            Identity { ca, certificate, ..Identity::default() }
-        }
-        (None, password) => {
-            let credentials = password.as_ref().map(|password| Credentials {
-                username: doctor.person.device.username.clone(),
-                password: password.clone(),
-                algorithm: Some(Algorithm::Sha256),
-            });
-            Identity { ca, credentials, ..Identity::default() }
-        }
+/// The doctor's telephone, by its certificate: nobody else reaches the doctor's mailbox.
+fn telephone(trial: &Trial, doctor: &Doctor) -> Identity {
+    let device = &doctor.person.device;
+    Identity {
+        ca: Some(trial.ca.clone()),
+        certificate: Some((device.cert.clone(), device.key.clone())),
+        ..Identity::default()
     }
 }
 

@@ -3,6 +3,7 @@
 
 use hushbox_policy::{Binding, Now};
 use hushbox_sip::{Invite, Transport};
+use hushbox_store::model::{Mailbox, MailboxPurpose};
 
 use super::Signalling;
 use super::identity::Caller;
@@ -50,6 +51,12 @@ impl Signalling {
             Outcome::Loop(found) => Err(Unreachable::Loop(found)),
             Outcome::Deposit(chosen) => {
                 let mailbox = chosen.mailbox;
+                if mailbox.purpose == MailboxPurpose::Doctor
+                    && !self.is_doctor(now, mailbox, caller)
+                {
+                    // As a number that nobody has.
+                    return Err(nobody);
+                }
                 let account = self.directory.account(mailbox.account).ok_or(nobody)?;
                 Ok(Purpose::Deposit {
                     mailbox: Box::new(mailbox.clone()),
@@ -58,6 +65,17 @@ impl Signalling {
                 })
             }
         }
+    }
+
+    /// Whether it is the telephone of somebody who may open this mailbox.
+    fn is_doctor(&self, now: Now, mailbox: &Mailbox, caller: Caller) -> bool {
+        let Caller::Device(id) = caller else { return false };
+        let Some(Binding::Persons(persons)) = self.directory.device(id).map(|d| &d.bound) else {
+            return false;
+        };
+        self.directory
+            .grants_on(mailbox.id)
+            .any(|grant| grant.holds_at(now.utc) && persons.contains(&grant.person))
     }
 
     /// Whether anybody's factors could suffice from this source: decided before a number is asked.

@@ -105,6 +105,20 @@ fn a_device_reaches_the_mailboxes_of_its_own_account_and_gets_403_for_all_else()
 }
 
 #[test]
+fn the_doctors_mailbox_is_there_for_the_doctors_telephone_alone() {
+    let uri = "sip:1099@clinic.example";
+    assert_eq!(judged(device("c7099"), uri), "deposit 1099 Hipaa");
+    for other in ["c7001", "cboth", "cdesk", "cnone", "t7101"] {
+        let unknown = judged(device(other), "sip:9999@clinic.example");
+        assert_eq!(judged(device(other), uri), unknown, "{other}");
+    }
+    for other in [TRUNK, OTHER_TRUNK] {
+        let unknown = judged(Peer::Trunk(other), "sip:9999@clinic.example");
+        assert_eq!(judged(Peer::Trunk(other), uri), unknown);
+    }
+}
+
+#[test]
 fn a_trunk_reaches_its_accounts_by_domain_or_by_number_and_gets_404_for_all_else() {
     let trunk = Peer::Trunk(TRUNK);
     for (uri, expected) in [
