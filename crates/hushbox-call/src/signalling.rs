@@ -345,6 +345,9 @@ impl Signalling {
         let id = CallId::from_parts(unix_millis(now), random);
         self.calls.insert(id, Some(session));
         self.sessions.insert(session, id);
+        if invite.flow.connection.is_some() {
+            self.outputs.push_back(Output::Known { flow: invite.flow });
+        }
         let offer = match &invite.body {
             InviteBody::Sdp(sdp) => Some(sdp.clone()),
             InviteBody::None | InviteBody::Unsupported => None,

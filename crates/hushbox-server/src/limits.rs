@@ -6,6 +6,10 @@ use std::time::Duration;
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// How long a new connection may stay without a byte.
 pub const FIRST_BYTE_MAX: Duration = Duration::from_secs(30);
+/// How long a connection may stay without a byte while nobody knows who is at its other end.
+pub const STRANGER_IDLE_MAX: Duration = Duration::from_secs(60);
+/// One in so many connections is kept for peers whose certificate fits a record.
+pub const KEPT_FOR_KNOWN: usize = 4;
 /// How long any connection may stay without a byte: longer than the longest call.
 pub const IDLE_MAX: Duration = Duration::from_secs(2 * 3600);
 /// How long one write to a peer may take before the peer counts as gone.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client_certificates::Match;
 use crate::clock::Clock;
-use crate::listener::Arrival;
+use crate::listener::{Acquaintance, Arrival};
 use crate::media_shard::{Shard, ToShard};
 
 /// What calls and tasks say to signalling.
@@ -64,9 +64,15 @@ pub struct Load {
     pub quiet: bool,
 }
 
+/// The way to a connection.
+struct Writer {
+    queue: mpsc::Sender<Bytes>,
+    acquaintance: Acquaintance,
+}
+
 struct Running {
     task: SignallingTask,
-    writers: BTreeMap<ConnectionId, mpsc::Sender<Bytes>>,
+    writers: BTreeMap<ConnectionId, Writer>,
     /// Where each call lives.
     calls: BTreeMap<CallId, usize>,
     full: FullShards,
@@ -134,9 +140,9 @@ impl Running {
             Arrival::Datagram { flow, bytes } => {
                 self.input(Input::Datagram { flow, bytes: &bytes })
             }
-            Arrival::Opened { flow, peer, writer } => {
+            Arrival::Opened { flow, peer, writer, acquaintance } => {
                 if let Some(connection) = flow.connection {
-                    self.writers.insert(connection, writer);
+                    self.writers.insert(connection, Writer { queue: writer, acquaintance });
                 }
                 self.input(Input::Connected { flow, peer: whose(peer) });
             }
@@ -196,6 +202,12 @@ impl Running {
                         shard.say(ToShard::ToCall(call, says)).await;
                     }
                 }
+                Output::Known { flow } => {
+                    let writer = flow.connection.and_then(|id| self.writers.get(&id));
+                    if let Some(writer) = writer {
+                        writer.acquaintance.make();
+                    }
+                }
                 Output::Refused(refused) => {
                     tracing::debug!(
                         status = refused.status,
@@ -229,7 +241,7 @@ impl Running {
                 let slow = self
                     .writers
                     .get(&connection)
-                    .is_some_and(|writer| writer.try_send(bytes).is_err());
+                    .is_some_and(|writer| writer.queue.try_send(bytes).is_err());
                 if slow {
                     tracing::info!("a peer that reads too slowly was disconnected");
                     self.writers.remove(&connection);

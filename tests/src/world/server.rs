@@ -339,6 +339,7 @@ impl Server {
                 signalling::Output::ToCall { call, says } => {
                     self.call(now, call, call::Input::Signalling(says), agenda);
                 }
+                signalling::Output::Known { .. } => {}
                 signalling::Output::Refused(refused) => self.refused.push(refused),
                 signalling::Output::Timeout(deadline) => {
                     self.signalling_deadline = deadline;

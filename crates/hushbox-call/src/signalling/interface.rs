@@ -112,6 +112,12 @@ pub enum Output {
         /// What.
         says: FromSignalling,
     },
+    /// Who is at the other end of this connection is known now: a call from there was admitted. A connection that
+    /// never gets so far is closed soon.
+    Known {
+        /// Which.
+        flow: Flow,
+    },
     /// A request for a call was refused; for counters, and a line in the log at `debug`.
     Refused(Refused),
     /// Nothing more until then.

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::limits;
+
 /// Counts connections and refuses those above the limits.
 #[derive(Clone, Debug)]
 pub struct Connections {
     max: usize,
+    strangers_max: usize,
     per_source_max: usize,
     open: Arc<Mutex<Open>>,
 }
@@ -15,6 +18,7 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Open {
     all: usize,
+    strangers: usize,
     by_source: BTreeMap<IpAddr, usize>,
 }
 
@@ -22,13 +26,16 @@ struct Open {
 #[derive(Debug)]
 pub struct Admitted {
     source: IpAddr,
+    stranger: bool,
+    strangers_max: usize,
     open: Arc<Mutex<Open>>,
 }
 
 impl Connections {
     /// Limits for all listeners together.
     pub fn new(max: usize, per_source_max: usize) -> Self {
-        Self { max, per_source_max, open: Arc::default() }
+        let strangers_max = max - max / limits::KEPT_FOR_KNOWN;
+        Self { max, strangers_max, per_source_max, open: Arc::default() }
     }
 
     /// Admits a connection from `source`, or not.
@@ -41,7 +48,24 @@ impl Connections {
         }
         open.all += 1;
         open.by_source.insert(source, from_source + 1);
-        Some(Admitted { source, open: Arc::clone(&self.open) })
+        Some(Admitted {
+            source,
+            stranger: false,
+            strangers_max: self.strangers_max,
+            open: Arc::clone(&self.open),
+        })
+    }
+}
+
+impl Admitted {
+    /// No certificate says who this is: it may stay unless strangers hold all but what is kept for known peers.
+    pub fn stay_as_stranger(&mut self) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.stranger && open.strangers < self.strangers_max {
+            open.strangers += 1;
+            self.stranger = true;
+        }
+        self.stranger
     }
 }
 
@@ -49,6 +73,9 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.all -= 1;
+        if self.stranger {
+            open.strangers -= 1;
+        }
         if let Some(count) = open.by_source.get_mut(&self.source) {
             *count -= 1;
             if *count == 0 {
@@ -75,6 +102,21 @@ mod tests {
         assert!(connections.admit(a).is_some());
         drop((second, third));
         assert!(connections.open.lock().expect("a lock").by_source.is_empty());
+    }
+
+    #[test]
+    fn strangers_leave_a_quarter_to_peers_with_a_certificate() {
+        let connections = Connections::new(4, 4);
+        let source = IpAddr::from([192, 0, 2, 1]);
+        let mut strangers: Vec<Admitted> =
+            (0..4).map(|_| connections.admit(source).expect("admitted")).collect();
+        let stay: Vec<bool> = strangers.iter_mut().map(Admitted::stay_as_stranger).collect();
+        assert_eq!(stay, [true, true, true, false]);
+        strangers.pop();
+        let mut another = connections.admit(source).expect("a place for a known peer");
+        assert!(!another.stay_as_stranger());
+        strangers.pop();
+        assert!(another.stay_as_stranger(), "a stranger has gone");
     }
 
     #[test]

@@ -9,9 +9,10 @@ pub mod tcp;
 pub mod tls;
 pub mod udp;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hushbox_sip::{ConnectionId, Flow};
@@ -21,7 +22,6 @@ use crate::client_certificates::Match;
 pub use count::{Admitted, Connections};
 
 /// What a listener tells the signalling task. `P` is whom a certificate stands for.
-#[derive(Debug)]
 pub enum Arrival<P> {
     /// A datagram.
     Datagram {
@@ -38,6 +38,8 @@ pub enum Arrival<P> {
         peer: Match<P>,
         /// Takes what is to be sent; dropping it closes the connection once all is sent.
         writer: mpsc::Sender<Bytes>,
+        /// Tells the connection that its peer is known, and may stay.
+        acquaintance: Acquaintance,
     },
     /// Bytes from a connection.
     Data {
@@ -51,6 +53,35 @@ pub enum Arrival<P> {
         /// Which one.
         flow: Flow,
     },
+}
+
+/// Lengths alone: SIP says who calls whom, and with which answer to a challenge.
+impl<P> fmt::Debug for Arrival<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, length) = match self {
+            Self::Datagram { bytes, .. } => ("Datagram", Some(bytes.len())),
+            Self::Opened { .. } => ("Opened", None),
+            Self::Data { bytes, .. } => ("Data", Some(bytes.len())),
+            Self::Closed { .. } => ("Closed", None),
+        };
+        f.debug_struct(name).field("length", &length).finish_non_exhaustive()
+    }
+}
+
+/// Whether it is known who is at the other end of a connection. Once made it stays.
+#[derive(Clone, Debug, Default)]
+pub struct Acquaintance(Arc<AtomicBool>);
+
+impl Acquaintance {
+    /// The peer has shown who it is.
+    pub fn make(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    pub fn is_made(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Numbers connections; no number is used twice in a process.
@@ -77,5 +108,27 @@ pub fn mark(socket: &socket2::SockRef<'_>, address: SocketAddr, octet: u32) {
     };
     if let Err(error) = marked {
         tracing::debug!(%error, "packets are not marked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hushbox_sip::Transport;
+
+    use super::*;
+
+    #[test]
+    fn what_arrives_does_not_print_itself() {
+        let address = "192.0.2.1:5060".parse().expect("an address");
+        let flow =
+            Flow { transport: Transport::Udp, local: address, remote: address, connection: None };
+        let bytes = Bytes::from_static(b"INVITE sip:1001@clinic.example SIP/2.0");
+        for arrival in
+            [Arrival::<()>::Datagram { flow, bytes: bytes.clone() }, Arrival::Data { flow, bytes }]
+        {
+            let text = format!("{arrival:?}");
+            assert!(!text.contains("1001") && !text.contains("73, 78"), "{text}");
+            assert!(text.contains("length: Some(38)"), "{text}");
+        }
     }
 }

@@ -7,9 +7,9 @@ use hushbox_sip::Flow;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Admitted, Arrival};
+use super::{Acquaintance, Admitted, Arrival};
 use crate::client_certificates::Match;
 use crate::limits;
 
@@ -33,13 +33,18 @@ pub async fn carry<S, P>(
     S: AsyncRead + AsyncWrite,
 {
     let (writer, queue) = mpsc::channel(limits::WRITE_QUEUE);
-    if arrivals.send(Arrival::Opened { flow, peer, writer }).await.is_err() {
+    let known = Acquaintance::default();
+    if matches!(peer, Match::One(_)) {
+        known.make();
+    }
+    let acquaintance = known.clone();
+    if arrivals.send(Arrival::Opened { flow, peer, writer, acquaintance }).await.is_err() {
         return;
     }
     let (read, write) = tokio::io::split(stream);
     let mut writing = std::pin::pin!(writing(write, queue));
     let read_first = tokio::select! {
-        () = reading(read, flow, &arrivals) => true,
+        () = reading(read, flow, &known, &arrivals) => true,
         () = writing.as_mut() => false,
     };
     // A failure here means that signalling has ended, and with it everything that would hear of this.
@@ -51,20 +56,34 @@ pub async fn carry<S, P>(
     drop(admitted);
 }
 
+/// How long a connection may be silent.
+fn patience(heard: bool, known: &Acquaintance) -> Duration {
+    match (heard, known.is_made()) {
+        (false, _) => limits::FIRST_BYTE_MAX,
+        (true, false) => limits::STRANGER_IDLE_MAX,
+        (true, true) => limits::IDLE_MAX,
+    }
+}
+
 async fn reading<R: AsyncRead + Unpin, P>(
     mut read: R,
     flow: Flow,
+    known: &Acquaintance,
     arrivals: &mpsc::Sender<Arrival<P>>,
 ) {
-    let mut patience: Duration = limits::FIRST_BYTE_MAX;
+    let mut heard = false;
+    let mut since = Instant::now();
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(limits::READ_BYTES);
-        match timeout(patience, read.read_buf(&mut buffer)).await {
+        let until = since + patience(heard, known);
+        match timeout_at(until, read.read_buf(&mut buffer)).await {
             Ok(Ok(count)) if count > 0 => {}
+            // It has become known meanwhile: it may be silent for longer.
+            Err(_) if since + patience(heard, known) > until => continue,
             _ => return,
         }
-        patience = limits::IDLE_MAX;
+        (heard, since) = (true, Instant::now());
         if arrivals.send(Arrival::Data { flow, bytes: buffer.split().freeze() }).await.is_err() {
             return;
         }
@@ -137,5 +156,26 @@ mod tests {
         let mut got = Vec::new();
         theirs.read_to_end(&mut got).await.expect("read");
         assert_eq!(got, b"answer");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_or_an_admitted_call_makes_a_connection_stay() {
+        for (peer, known) in
+            [(Match::Nobody, false), (Match::Several, false), (Match::One(()), true)]
+        {
+            let (ours, _theirs) = tokio::io::duplex(64);
+            let (arrivals, mut heard) = mpsc::channel(4);
+            let admitted = Connections::new(1, 1).admit([127, 0, 0, 1].into()).expect("admitted");
+            let task = tokio::spawn(carry(ours, flow(), peer, arrivals, admitted));
+            let Some(Arrival::Opened { writer, acquaintance, .. }) = heard.recv().await else {
+                panic!("opened first")
+            };
+            assert_eq!(acquaintance.is_made(), known, "{peer:?}");
+            assert_eq!(patience(true, &acquaintance) == limits::IDLE_MAX, known, "{peer:?}");
+            acquaintance.make();
+            assert_eq!(patience(true, &acquaintance), limits::IDLE_MAX);
+            drop(writer);
+            task.await.expect("no panic");
+        }
     }
 }

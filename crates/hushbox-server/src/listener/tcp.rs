@@ -42,10 +42,14 @@ pub async fn serve<P: Send + 'static>(
     arrivals: mpsc::Sender<Arrival<P>>,
 ) {
     loop {
-        let (stream, remote, admitted) = tokio::select! {
+        let (stream, remote, mut admitted) = tokio::select! {
             () = arrivals.closed() => return,
             accepted = accept(&listener, &connections) => accepted,
         };
+        if !admitted.stay_as_stranger() {
+            tracing::debug!("a connection was closed: the last places are for known peers");
+            continue;
+        }
         let flow =
             Flow { transport: Transport::Tcp, local, remote, connection: Some(numbering.next()) };
         tokio::spawn(stream::carry(stream, flow, Match::Nobody, arrivals.clone(), admitted));

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::{Admitted, Arrival, Connections, Numbering, stream, tcp};
-use crate::client_certificates::ClientCertificates;
+use crate::client_certificates::{ClientCertificates, Match};
 use crate::limits;
 
 /// What every TLS connection shares.
@@ -61,7 +61,7 @@ async fn connection<P>(
     stream: TcpStream,
     local: SocketAddr,
     remote: SocketAddr,
-    admitted: Admitted,
+    mut admitted: Admitted,
     shared: Shared<P>,
 ) {
     let stream = match timeout(limits::HANDSHAKE_MAX, shared.acceptor.accept(stream)).await {
@@ -82,6 +82,10 @@ async fn connection<P>(
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
     // The handshake's verdict is not kept by rustls, and the directory may have changed meanwhile: look again.
     let Ok(peer) = shared.clients.look_up(chain, UnixTime::now()) else { return };
+    if !matches!(peer, Match::One(_)) && !admitted.stay_as_stranger() {
+        tracing::debug!("a connection was closed: the last places are for known peers");
+        return;
+    }
     let flow = Flow {
         transport: Transport::Tls,
         local,
