@@ -345,9 +345,6 @@ impl Signalling {
         let id = CallId::from_parts(unix_millis(now), random);
         self.calls.insert(id, Some(session));
         self.sessions.insert(session, id);
-        if invite.flow.connection.is_some() {
-            self.outputs.push_back(Output::Known { flow: invite.flow });
-        }
         let offer = match &invite.body {
             InviteBody::Sdp(sdp) => Some(sdp.clone()),
             InviteBody::None | InviteBody::Unsupported => None,
@@ -364,6 +361,9 @@ impl Signalling {
             transport: invite.flow.transport,
             call_id_hash: invite.call_id_hash,
         })));
+        if invite.flow.connection.is_some() {
+            self.outputs.push_back(Output::Known { flow: invite.flow });
+        }
     }
 
     fn refused(&mut self, status: u16, why: Why) {
