@@ -173,3 +173,21 @@ pub(crate) fn directory() -> Arc<Directory> {
         .unwrap(),
     )
 }
+
+/// A clinic whose person 7001 has this many mailboxes, 1001 first, at a telephone of their own.
+pub(crate) fn directory_of_mailboxes(count: usize) -> Directory {
+    let numbers: Vec<String> = (0..count).map(|i| (1001 + i).to_string()).collect();
+    let bound = Binding::Persons(vec![person_id("7001")]);
+    let mut entities = vec![
+        account(CLINIC, "clinic", Profile::Hipaa),
+        person(CLINIC, "7001", false),
+        device(CLINIC, "c7001", bound),
+    ];
+    entities.extend(numbers.iter().map(|number| mailbox(CLINIC, number)));
+    entities.extend(numbers.iter().enumerate().map(|(i, number)| {
+        let Entity::Grant(grant) = grant("7001", number) else { unreachable!("a grant") };
+        let id = GrantId::from_bytes([u8::try_from(i).unwrap(); 16]);
+        Entity::Grant(Grant { id, ..grant })
+    }));
+    Directory::of(entities).unwrap()
+}

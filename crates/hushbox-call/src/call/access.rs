@@ -5,11 +5,10 @@ use hushbox_policy::lockout::{SourceId, Try};
 use hushbox_policy::{
     Actor, Binding, Denied, DeviceId, EitherProfile, Facts, MailboxId, MessageFacts, Now, Number,
     OpenMailbox, Permit, PersonId, PinVerifier, Request, SessionId, Surface, authorise,
+    could_authorise,
 };
 use hushbox_store::Directory;
 use hushbox_store::model::Person;
-
-use crate::limits::MAILBOX_CHOICES_MAX;
 
 /// Where a log-in comes from.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +75,8 @@ impl Source {
         }
     }
 
-    /// The mailboxes that a person with the right PIN could open from here, by number.
+    /// The mailboxes that a person with the right PIN could open from here, by number: all of them, however many are
+    /// spoken. No PIN need have been compared, and nothing is permitted by it.
     pub(super) fn mailboxes(
         self,
         now: Now,
@@ -88,14 +88,13 @@ impl Source {
             .filter(|grant| {
                 let request = self.request::<OpenMailbox>(person, grant.mailbox, None);
                 self.facts(now, directory, person, grant.mailbox, None)
-                    .is_some_and(|facts| authorise(&request, &facts).is_ok())
+                    .is_some_and(|facts| could_authorise(&request, &facts).is_ok())
             })
             .filter_map(|grant| directory.mailbox(grant.mailbox))
             .map(|mailbox| (mailbox.number.clone(), mailbox.id))
             .collect();
         found.sort();
         found.dedup();
-        found.truncate(MAILBOX_CHOICES_MAX);
         found.into_iter().map(|(_, id)| id).collect()
     }
 
@@ -109,8 +108,10 @@ impl Source {
         message: Option<MessageFacts>,
         object: A::Object,
     ) -> Result<Permit<A>, Denied> {
-        let facts =
-            self.facts(now, directory, person, mailbox, message).ok_or(Denied::UnknownObject)?;
+        let facts = self
+            .facts(now, directory, person, mailbox, message)
+            .ok_or(Denied::UnknownObject)?
+            .pin_verified(person);
         authorise(&self.request::<A>(person, object, Some(session)), &facts)
     }
 
@@ -127,6 +128,7 @@ impl Source {
         }
     }
 
+    /// What is known without any PIN.
     fn facts(
         self,
         now: Now,
@@ -139,7 +141,6 @@ impl Source {
         let account = directory.account(mailbox.account)?;
         let facts = Facts::new(now.utc, self.surface)
             .person(directory.person(person)?.facts())
-            .pin_verified(person)
             .device(directory.device(self.device)?.facts())
             .grants(directory.grants_of(person, now.utc).map(|grant| grant.facts()))
             .mailbox(mailbox.facts(account));
@@ -147,5 +148,24 @@ impl Source {
             Some(message) => facts.message(message),
             None => facts,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{device_id, directory_of_mailboxes, mailbox_id, now, person_id};
+
+    #[test]
+    fn the_mailboxes_are_found_without_a_pin_and_none_is_left_out() {
+        let directory = directory_of_mailboxes(12);
+        let source = Source { surface: Surface::Phone, device: device_id("c7001") };
+        let person = person_id("7001");
+        let found = source.mailboxes(now(), &directory, person);
+        assert_eq!(found.len(), 12);
+        assert_eq!(found.last(), Some(&mailbox_id("1012")));
+        let facts = source.facts(now(), &directory, person, found[0], None).expect("known");
+        let request = source.request::<OpenMailbox>(person, found[0], None);
+        assert_eq!(authorise(&request, &facts).err(), Some(Denied::PinMissing));
     }
 }
