@@ -25,7 +25,7 @@ use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::limits::SETTLE_MAX;
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
-use crate::tui::login::{Refusal, Source};
+use crate::tui::login::{LockAnswer, PinAnswer, Refusal, Source};
 use crate::tui::menu::Ticket;
 use crate::{EndReason, tui};
 use deposit::DepositCall;
@@ -83,6 +83,9 @@ struct Context<'a> {
 enum AuditWait {
     /// Nobody waits for it.
     Event,
+    /// A log-in's answer, which nobody hears before it is written down.
+    Lock(LockAnswer),
+    Pin(PinAnswer),
     Open,
     Listen(Ticket),
     Save(SaveKind),

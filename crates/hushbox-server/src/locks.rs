@@ -22,7 +22,10 @@ pub enum Tried {
     /// It may be made; nothing was counted.
     Free,
     /// It is counted, durably: compare.
-    Counted,
+    Counted {
+        /// Whether a lock begins with it, unless it is right.
+        locks: bool,
+    },
     /// A lock stands in its way: nothing is compared.
     Locked(Locked),
     /// It could not be counted, so nothing may be compared.
@@ -162,7 +165,7 @@ impl Counters {
         }
         let rows = self.lockout.count(now, attempt);
         match self.file.write(&rows) {
-            Ok(()) => Tried::Counted,
+            Ok(()) => Tried::Counted { locks: self.lockout.check(now, attempt).is_err() },
             Err(error) => {
                 tracing::warn!(%error, "a try could not be counted, so it was not compared");
                 Tried::Unavailable
@@ -203,8 +206,8 @@ mod tests {
         let volume = SimVolume::new(1 << 24);
         let attempt = Try::bound(PersonId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
         let locks = start(&volume);
-        for _ in 0..10 {
-            assert_eq!(count(&locks, attempt), Tried::Counted);
+        for i in 1..=10 {
+            assert_eq!(count(&locks, attempt), Tried::Counted { locks: i == 10 });
         }
         assert!(matches!(count(&locks, attempt), Tried::Locked(_)));
         drop(locks);

@@ -15,6 +15,8 @@ pub enum Outcome {
     Right,
     /// It was not.
     Wrong,
+    /// It was not, and a lock begins.
+    WrongAndLocked,
     /// A lock stands in the way: nothing was compared.
     Locked,
     /// Too many log-ins at once: nothing was counted.
@@ -56,10 +58,12 @@ impl LogIns {
         };
         let locks = self.locks.clone();
         let counted = move |tried| match tried {
-            Tried::Counted => {
+            Tried::Counted { locks: now_locked } => {
                 let compared = move |right| {
                     if right {
                         locks.success(attempt, Box::new(move |()| answer(Outcome::Right)));
+                    } else if now_locked {
+                        answer(Outcome::WrongAndLocked);
                     } else {
                         answer(Outcome::Wrong);
                     }

@@ -581,13 +581,16 @@ impl Server {
             },
             LogInRequest::Try { attempt, pin, verifier, .. } => {
                 if self.lockout.check(now, &attempt).is_err() {
-                    return LogInReply::Refused;
+                    return LogInReply::RefusedByLock;
                 }
                 self.lockout.count(now, &attempt);
+                let locks = self.lockout.check(now, &attempt).is_err();
                 self.comparisons += 1;
                 if verifier.verify(&pin, &self.installation.pepper) {
                     self.lockout.success(now, &attempt);
                     LogInReply::Accepted
+                } else if locks {
+                    LogInReply::RefusedAndLocked
                 } else {
                     LogInReply::Refused
                 }

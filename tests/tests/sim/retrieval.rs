@@ -283,18 +283,42 @@ fn ten_wrong_pins_lock_the_telephone_for_that_person_and_the_lock_is_said_first(
         world.run_for(SECOND);
     }
     assert_eq!(world.server.comparisons, 10);
+    let count = |world: &World, name| events(world).iter().filter(|n| **n == name).count();
+    assert_eq!(count(&world, EventName::AuthFail), 10);
+    assert_eq!(count(&world, EventName::AuthLock), 1, "the tenth brought the lock");
     call(&mut world, owner, "sip:*97@clinic.example", GCM);
     hears(&mut world, owner, "locked", 5 * SECOND);
     world.run_until("BYE", 20 * SECOND, |w| w.caller(owner).hung_up_on);
     world.run_for(SECOND);
     assert_eq!(world.server.comparisons, 10, "the right PIN would not have been compared");
     assert_eq!(world.reports().last().unwrap().end.to_string(), "locked");
+    assert_eq!(count(&world, EventName::AuthFail), 10);
+    assert_eq!(count(&world, EventName::AuthLock), 2);
     // The same person from another telephone of theirs is not locked out.
     let ward = telephone(&mut world, "cward");
     call(&mut world, ward, "sip:*97@clinic.example", GCM);
     hears(&mut world, ward, "enter-number", SECOND);
     press(&mut world, ward, &format!("7001#{PIN_7001}#"));
     hears(&mut world, ward, "no-messages", 10 * SECOND);
+}
+
+#[test]
+fn right_and_wrong_pins_are_answered_alike_while_tries_cannot_be_written_down() {
+    let answers = [PIN_7001, "11111111"].map(|pin| {
+        let mut world = World::new();
+        let owner = telephone(&mut world, "c7001");
+        call(&mut world, owner, "sip:*97@clinic.example", GCM);
+        hears(&mut world, owner, "enter-pin", SECOND);
+        world.server.audit_fails = true;
+        press(&mut world, owner, &format!("{pin}#"));
+        world.run_until("BYE", 20 * SECOND, |w| w.caller(owner).hung_up_on);
+        world.run_for(SECOND);
+        assert_eq!(world.server.comparisons, 1);
+        (world.caller(owner).take_prompts(), world.reports()[0].end.to_string())
+    });
+    assert_eq!(answers[0], answers[1]);
+    assert!(answers[0].0.contains(&"system-unavailable"), "{:?}", answers[0]);
+    assert_eq!(answers[0].1, "unavailable");
 }
 
 #[test]

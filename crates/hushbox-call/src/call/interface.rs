@@ -170,9 +170,9 @@ pub enum LogInRequest {
     ///
     /// [`is_spoken`]: hushbox_policy::lockout::Locked::is_spoken
     Check(Try),
-    /// Look at the lock again (locked: `Refused`); have a place to compare in (none: `Busy`, nothing counted); count
-    /// the try durably (not possible: `Unavailable`); compare; take the count back if it was right. Answer `Accepted` or
-    /// `Refused`.
+    /// Look at the lock again (locked: `RefusedByLock`); have a place to compare in (none: `Busy`, nothing counted); count
+    /// the try durably (not possible: `Unavailable`); compare; take the count back if it was right. Answer `Accepted`,
+    /// `Refused` or `RefusedAndLocked`.
     Try {
         /// What is counted.
         attempt: Try,
@@ -203,8 +203,12 @@ pub enum LogInReply {
     Locked,
     /// The PIN was right.
     Accepted,
-    /// It was not, or a lock stands in the way.
+    /// It was not.
     Refused,
+    /// It was not, and it was one too many: a lock begins. The caller hears what [`LogInReply::Refused`] says.
+    RefusedAndLocked,
+    /// A lock stands in the way: nothing was compared. The caller hears what [`LogInReply::Refused`] says.
+    RefusedByLock,
     /// Too many log-ins at once; nothing was counted.
     Busy,
     /// The count could not be made durable; nothing was compared.

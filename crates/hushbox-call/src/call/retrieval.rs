@@ -18,7 +18,7 @@ use rand_core::RngCore as _;
 use super::access::Source;
 use super::listening::{Fed, Listening, Reads};
 use super::speaker::Sounding;
-use super::{Context, LogInReply, LogInRequest, Output};
+use super::{AuditWait, Context, LogInReply, LogInRequest, Output};
 use crate::EndReason;
 use crate::limits::SESSION_MAX;
 use crate::tui::digits::Keys;
@@ -211,6 +211,7 @@ impl RetrievalCall {
     fn check_lock(&mut self, now: Now, context: &mut Context<'_>, number: Option<&str>) {
         match self.look_up(now, context, number) {
             Some(candidate) => {
+                self.candidate = candidate.person;
                 context.outputs.push_back(Output::LogIn(LogInRequest::Check(candidate.attempt)))
             }
             None => {
@@ -248,8 +249,8 @@ impl RetrievalCall {
         let input = match reply {
             LogInReply::Free => login::Input::Lock(LockAnswer::Free),
             LogInReply::Locked => {
-                self.event(context, EventName::AuthFail, Outcome::Refused);
-                login::Input::Lock(LockAnswer::Locked)
+                let wait = AuditWait::Lock(LockAnswer::Locked);
+                return self.decided(context, wait, EventName::AuthLock, Outcome::Refused);
             }
             LogInReply::Accepted => {
                 if let Some(person) = self.candidate {
@@ -258,12 +259,20 @@ impl RetrievalCall {
                     let millis = u64::try_from(now.utc.as_millisecond()).unwrap_or(0);
                     self.person = Some((person, SessionId::from_parts(millis, random)));
                 }
-                self.event(context, EventName::AuthOk, Outcome::Done);
-                login::Input::Pin(PinAnswer::Accepted)
+                let wait = AuditWait::Pin(PinAnswer::Accepted);
+                return self.decided(context, wait, EventName::AuthOk, Outcome::Done);
             }
-            LogInReply::Refused => {
-                self.event(context, EventName::AuthFail, Outcome::Failed);
-                login::Input::Pin(PinAnswer::Refused)
+            LogInReply::Refused | LogInReply::RefusedAndLocked => {
+                let wait = AuditWait::Pin(PinAnswer::Refused);
+                self.decided(context, wait, EventName::AuthFail, Outcome::Failed);
+                if reply == LogInReply::RefusedAndLocked {
+                    self.event(context, EventName::AuthLock, Outcome::Refused);
+                }
+                return;
+            }
+            LogInReply::RefusedByLock => {
+                let wait = AuditWait::Pin(PinAnswer::Refused);
+                return self.decided(context, wait, EventName::AuthLock, Outcome::Refused);
             }
             LogInReply::Busy => login::Input::Pin(PinAnswer::Busy),
             LogInReply::Unavailable => {

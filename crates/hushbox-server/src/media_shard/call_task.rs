@@ -226,7 +226,7 @@ impl CallTask {
                     inbox.send(News::LogIn(match tried {
                         Tried::Locked(locked) if locked.is_spoken() => LogInReply::Locked,
                         Tried::Unavailable => LogInReply::Unavailable,
-                        Tried::Free | Tried::Counted | Tried::Locked(_) => LogInReply::Free,
+                        Tried::Free | Tried::Counted { .. } | Tried::Locked(_) => LogInReply::Free,
                     }));
                 }),
             ),
@@ -238,7 +238,9 @@ impl CallTask {
                 Box::new(move |outcome| {
                     inbox.send(News::LogIn(match outcome {
                         Outcome::Right => LogInReply::Accepted,
-                        Outcome::Wrong | Outcome::Locked => LogInReply::Refused,
+                        Outcome::Wrong => LogInReply::Refused,
+                        Outcome::WrongAndLocked => LogInReply::RefusedAndLocked,
+                        Outcome::Locked => LogInReply::RefusedByLock,
                         Outcome::Busy => LogInReply::Busy,
                         Outcome::Unavailable => LogInReply::Unavailable,
                     }));

@@ -41,8 +41,11 @@ impl Operator {
                 self.note(EventName::AuthOk, Some(id), uid, Audited::Done);
                 Ok(Proved(PinCompared::equal(id, uid)))
             }
-            (Outcome::Right | Outcome::Wrong, _) => {
+            (outcome @ (Outcome::Right | Outcome::Wrong | Outcome::WrongAndLocked), _) => {
                 self.note(EventName::AuthFail, id, uid, Audited::Refused);
+                if outcome == Outcome::WrongAndLocked {
+                    self.note(EventName::AuthLock, id, uid, Audited::Refused);
+                }
                 Err(OperatorError::WrongLogin)
             }
             (Outcome::Locked, _) => {

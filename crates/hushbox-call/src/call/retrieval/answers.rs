@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::super::{AuditWait, Context, Output};
 use super::{IndexWait, RetrievalCall, SaveKind};
 use crate::limits::MAILBOX_NEARLY_FULL;
+use crate::tui::login::{self, LockAnswer, PinAnswer};
 use crate::tui::menu::{self, Entry, EntryState, Opened};
 
 impl RetrievalCall {
@@ -24,6 +25,18 @@ impl RetrievalCall {
     ) {
         match (wait, reply) {
             (AuditWait::Event, _) => {}
+            // Without a record of the try, right and wrong are answered alike.
+            (AuditWait::Lock(answer), reply) => {
+                let answer = if reply.is_ok() { answer } else { LockAnswer::Unavailable };
+                self.login_input(now, context, login::Input::Lock(answer));
+            }
+            (AuditWait::Pin(answer), Ok(_)) => {
+                self.login_input(now, context, login::Input::Pin(answer));
+            }
+            (AuditWait::Pin(_), Err(_)) => {
+                self.person = None;
+                self.login_input(now, context, login::Input::Pin(PinAnswer::Unavailable));
+            }
             (AuditWait::Open, Ok(AuditReply::OpenMailbox(authorised))) => {
                 match MailboxKeys::in_directory(context.directory, *authorised.object()) {
                     Some(keys) => context

@@ -1,10 +1,10 @@
 //! What is still to be done after the call, and what is told to the log besides permits.
 
-use hushbox_audit::{Event as AuditEvent, EventName, Outcome, Who};
+use hushbox_audit::{AuditRequest, Event as AuditEvent, EventName, Outcome, Who};
 use hushbox_policy::Now;
 use hushbox_store::{IndexRequest, StateChange};
 
-use super::super::{Context, Output};
+use super::super::{AuditWait, Context, Output};
 use super::{IndexWait, RetrievalCall, Settling};
 use crate::EndReason;
 
@@ -56,6 +56,19 @@ impl RetrievalCall {
         let mut event = self.session_event(context, name);
         event.outcome = outcome;
         context.audit(event);
+    }
+
+    /// Writes down what a log-in has come to; `wait` gives the answer to the dialogue when that is durable.
+    pub(super) fn decided(
+        &mut self,
+        context: &mut Context<'_>,
+        wait: AuditWait,
+        name: EventName,
+        outcome: Outcome,
+    ) {
+        let mut event = self.session_event(context, name);
+        event.outcome = outcome;
+        self.ask(context, wait, AuditRequest::Event(event));
     }
 
     pub(super) fn message_event(
