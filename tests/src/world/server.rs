@@ -423,6 +423,12 @@ impl Server {
                     self.notes.push_back("server  saved (last record synced)".to_owned());
                     self.saved(now, message, agenda);
                 }
+                call::Output::Abandoned(message) => {
+                    self.notes.push_back("server  abandoned (the spool failed)".to_owned());
+                    if self.spool.reader(message).is_some() {
+                        self.saved(now, message, agenda);
+                    }
+                }
                 call::Output::Audit(request) => self.audit(now, id, request, agenda),
                 call::Output::AuditedManifest { message, .. } => {
                     let hash = audited(&self.records, message).map(|audited| audited.manifest);

@@ -279,6 +279,24 @@ fn a_failing_spool_is_never_called_saved() {
     world.run_for(SECOND);
     assert_eq!(world.reports()[0].end.to_string(), "save-failed");
     assert!(world.reports()[0].saved.is_none());
+    let row = world.server.rows().next().expect("what was said before is delivered at once");
+    assert!(row.truncated && row.samples >= 8000, "{} samples", row.samples);
+    let installation = world.crash(1);
+    assert_eq!(World::on(installation).server.rows().count(), 1, "and not once more");
+}
+
+#[test]
+fn a_spool_that_fails_from_the_start_leaves_no_message() {
+    let mut world = World::new();
+    let caller = pbx(&mut world);
+    call(&mut world, caller, "sip:1001@clinic.example", GCM);
+    world.server.spool_fails = true;
+    beep(&mut world);
+    world.with(caller, |c, _, _| c.speak(&voice(1, 5)));
+    hears(&mut world, caller, "system-unavailable", 5 * SECOND);
+    world.run_until("BYE", 5 * SECOND, |w| w.caller(caller).hung_up_on);
+    world.run_for(SECOND);
+    assert_eq!(world.server.rows().count(), 0);
 }
 
 #[test]

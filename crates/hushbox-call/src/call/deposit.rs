@@ -33,6 +33,8 @@ pub(super) struct DepositCall {
     /// A sync was asked for: its answer decides.
     syncing: bool,
     failed: bool,
+    /// The spool was given something of the message, and nobody was told yet to deliver it.
+    spooled: bool,
     pub(super) saved: Option<MessageId>,
     pub(super) over: Option<EndReason>,
 }
@@ -66,6 +68,7 @@ impl DepositCall {
             closing: None,
             syncing: false,
             failed: false,
+            spooled: false,
             saved: None,
             over: None,
         }
@@ -128,16 +131,13 @@ impl DepositCall {
 
     pub(super) fn spool(&mut self, now: Now, context: &mut Context<'_>, reply: SpoolReply) {
         match reply {
-            SpoolReply::Failed if self.syncing => {
-                self.syncing = false;
-                self.input(now, context, deposit::Input::SaveFailed);
-            }
             SpoolReply::Failed => {
-                self.failed = true;
-                self.input(now, context, deposit::Input::SaveFailed);
+                self.syncing = false;
+                self.save_failed(now, context);
             }
             SpoolReply::Synced if self.syncing => {
                 self.syncing = false;
+                self.spooled = false;
                 self.saved = Some(self.message);
                 context.outputs.push_back(Output::Saved(self.message));
                 self.input(now, context, deposit::Input::Saved);
@@ -169,10 +169,7 @@ impl DepositCall {
                     context.outputs.push_back(Output::Spool(SpoolRequest::Append(record)));
                 }
             }
-            Err(_) => {
-                self.failed = true;
-                self.input(now, context, deposit::Input::SaveFailed);
-            }
+            Err(_) => self.save_failed(now, context),
         }
     }
 
@@ -204,12 +201,12 @@ impl DepositCall {
         match begun {
             Ok((sealing, first)) => {
                 self.sealing = Some(sealing);
+                self.spooled = true;
                 context.outputs.push_back(Output::Spool(SpoolRequest::Append(first)));
                 true
             }
             Err(_) => {
-                self.failed = true;
-                self.input(now, context, deposit::Input::SaveFailed);
+                self.save_failed(now, context);
                 false
             }
         }
@@ -225,11 +222,12 @@ impl DepositCall {
     ) {
         let sealing = self.sealing.take();
         if self.failed {
-            return self.input(now, context, deposit::Input::SaveFailed);
+            return self.save_failed(now, context);
         }
         let Some(sealing) = sealing else { return self.dropped(now, context) };
         if summary.packets == 0 || summary.digital_silence {
             context.outputs.push_back(Output::Spool(SpoolRequest::Append(sealing.discard())));
+            self.spooled = false;
             return self.dropped(now, context);
         }
         let ending =
@@ -240,8 +238,17 @@ impl DepositCall {
                 context.outputs.push_back(Output::Spool(SpoolRequest::Sync));
                 self.syncing = true;
             }
-            Err(_) => self.input(now, context, deposit::Input::SaveFailed),
+            Err(_) => self.save_failed(now, context),
         }
+    }
+
+    /// Nothing more is written. What the spool has is delivered: the caller said it, though nobody called it saved.
+    fn save_failed(&mut self, now: Now, context: &mut Context<'_>) {
+        self.failed = true;
+        if std::mem::take(&mut self.spooled) {
+            context.outputs.push_back(Output::Abandoned(self.message));
+        }
+        self.input(now, context, deposit::Input::SaveFailed);
     }
 
     fn dropped(&mut self, now: Now, context: &mut Context<'_>) {

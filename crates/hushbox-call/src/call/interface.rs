@@ -118,6 +118,8 @@ pub enum Output {
     Spool(SpoolRequest),
     /// A message is saved: deliver it.
     Saved(MessageId),
+    /// A recording could not be saved whole: deliver what the spool has of it, if anything, as a message that was cut.
+    Abandoned(MessageId),
     /// Write this down, and say when it is durable. The call's id goes with it.
     Audit(AuditRequest),
     /// Which manifest hash does the log have for this message, under this sequence number?

@@ -167,6 +167,10 @@ impl CallTask {
                 self.shared.deliveries.expect();
                 self.spool.saved(message);
             }
+            Output::Abandoned(message) => {
+                self.shared.deliveries.expect();
+                self.spool.abandoned(message);
+            }
             Output::Audit(request) => {
                 let inbox = self.inbox.clone();
                 let extra = EventExtra { call: Some(self.id), ..EventExtra::default() };

@@ -31,6 +31,7 @@ enum Request {
     Sync(CallId, Inbox),
     Saved(MessageId),
     Over(CallId),
+    Abandoned(MessageId),
     Delivered(MessageId),
 }
 
@@ -57,6 +58,11 @@ impl SpoolHandle {
     /// A call has ended: it asks for nothing more.
     pub(super) fn over(&self, call: CallId) {
         self.send(Request::Over(call));
+    }
+
+    /// A message could not be saved whole: what there is of it is delivered now.
+    pub(super) fn abandoned(&self, message: MessageId) {
+        self.send(Request::Abandoned(message));
     }
 
     /// A message was delivered: its place is freed.
@@ -111,7 +117,7 @@ impl SpoolTask {
             full: false,
         };
         for message in recovered.messages {
-            task.deliver(message.message);
+            let _found = task.deliver(message.message);
         }
         let fatal = shared.fatal.clone();
         let running = tokio::task::spawn_local(task.run());
@@ -164,11 +170,21 @@ impl SpoolTask {
                 None => inbox.spool(SpoolReply::Synced),
             },
             Request::Saved(message) => {
-                self.deliver(message);
+                if !self.deliver(message) {
+                    tracing::error!(id = %message, "a saved message is not in the spool");
+                }
                 self.shared.deliveries.arrived();
             }
             Request::Over(call) => {
                 self.appended.remove(&call);
+            }
+            Request::Abandoned(message) => {
+                if self.deliver(message) {
+                    tracing::warn!(id = %message, "a recording was cut by the spool: what there is of it is delivered");
+                } else {
+                    tracing::error!(id = %message, "nothing of a recording reached the spool");
+                }
+                self.shared.deliveries.arrived();
             }
             Request::Delivered(message) => {
                 if let Err(error) = self.spool.delivered(message) {
@@ -193,15 +209,12 @@ impl SpoolTask {
         self.waiting = still;
     }
 
-    fn deliver(&mut self, message: MessageId) {
-        match self.spool.reader(message) {
-            Some(reader) => {
-                let (shard, audited) =
-                    (self.shard.clone(), self.shared.audited.get(&message).copied());
-                self.shared.deliveries.submit(Job { message, reader, shard, audited });
-            }
-            None => tracing::error!(id = %message, "a saved message is not in the spool"),
-        }
+    /// Queues a message for its delivery; false where the spool has nothing of it.
+    fn deliver(&mut self, message: MessageId) -> bool {
+        let Some(reader) = self.spool.reader(message) else { return false };
+        let (shard, audited) = (self.shard.clone(), self.shared.audited.get(&message).copied());
+        self.shared.deliveries.submit(Job { message, reader, shard, audited });
+        true
     }
 
     /// Says when less is free than the live recordings and one more may need, and when there is room again.
