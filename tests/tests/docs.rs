@@ -23,6 +23,31 @@ fn every_end_reason_is_explained_to_operators() {
 }
 
 #[test]
+fn every_key_that_an_end_reason_names_is_in_the_config() {
+    let config = read(&root().join("config/hushbox.toml"));
+    let mut section = "";
+    let mut keys = std::collections::BTreeSet::new();
+    for line in config.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
+            keys.insert(format!("{section}.{key}"));
+        }
+    }
+    assert!(keys.contains("sip.realm") && keys.contains("sip.advertised_host"), "{keys:?}");
+    let text = read(&root().join("docs/end-reasons.md"));
+    let is_key = |name: &&str| {
+        name.split('.').count() == 2 && name.chars().all(|c| matches!(c, 'a'..='z' | '_' | '.'))
+    };
+    // What stands between backticks is every second piece.
+    let mut named = text.split('`').skip(1).step_by(2).filter(is_key).peekable();
+    assert!(named.peek().is_some());
+    for name in named {
+        assert!(keys.contains(name), "{name} is no key of config/hushbox.toml");
+    }
+}
+
+#[test]
 fn what_the_pages_point_to_is_there() {
     let pages =
         std::fs::read_dir(root().join("docs")).expect("docs").filter_map(|e| Some(e.ok()?.path()));

@@ -26,7 +26,7 @@ pub enum EndReason {
     /// `*97` from a source that nobody can log in from: a trunk, or a device bound to nobody. Give the person a device
     /// of their own.
     NotFromThisTelephone,
-    /// `*97` on a server that can't open messages: put `root.key` back (see `check-config`) and restart.
+    /// `*97` on a server that can't open messages: put `keys/root.key` back (see `check-config`) and restart.
     RecordOnly,
     /// No key for too long after log-in. Nothing to do.
     Idle,
