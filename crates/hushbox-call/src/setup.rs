@@ -87,8 +87,8 @@ impl fmt::Debug for Purpose {
     }
 }
 
-/// What signalling tells a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What signalling tells a call. Its `Debug` hides SDP, which may carry keys (RFC 4568 §6.1).
+#[derive(Clone, PartialEq, Eq)]
 pub enum FromSignalling {
     /// The ACK came; `answer` is there where the 200 (of the call or of a re-INVITE) carried our offer.
     Acknowledged {
@@ -106,8 +106,22 @@ pub enum FromSignalling {
     Ended(EndReason),
 }
 
-/// What a call tells signalling.
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Debug for FromSignalling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FromSignalling::Acknowledged { answer } => {
+                write!(f, "Acknowledged(answer: {})", answer.is_some())
+            }
+            FromSignalling::Reinvite { request, offer } => {
+                write!(f, "Reinvite({request:?}, offer: {})", offer.is_some())
+            }
+            FromSignalling::Ended(reason) => write!(f, "Ended({reason})"),
+        }
+    }
+}
+
+/// What a call tells signalling. Its `Debug` hides SDP, which may carry keys (RFC 4568 §6.1).
+#[derive(Clone, PartialEq, Eq)]
 pub enum ToSignalling {
     /// 200 with this SDP.
     Answer(Bytes),
@@ -131,4 +145,38 @@ pub enum ToSignalling {
     HangUp(Reason),
     /// The call is over and wants nothing more: its place is free.
     Over,
+}
+
+impl fmt::Debug for ToSignalling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ToSignalling::Answer(_) => f.write_str("Answer(…)"),
+            ToSignalling::Reject(rejection) => f.debug_tuple("Reject").field(rejection).finish(),
+            ToSignalling::AnswerReinvite { request, sdp: _ } => {
+                write!(f, "AnswerReinvite({request:?}, …)")
+            }
+            ToSignalling::RejectReinvite { request, rejection } => {
+                write!(f, "RejectReinvite({request:?}, {rejection:?})")
+            }
+            ToSignalling::HangUp(reason) => f.debug_tuple("HangUp").field(reason).finish(),
+            ToSignalling::Over => f.write_str("Over"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sdp_is_never_printed() {
+        let sdp = Bytes::from_static(b"a=crypto:1 AEAD_AES_256_GCM inline:SECRET");
+        let printed = format!(
+            "{:?} {:?} {:?}",
+            FromSignalling::Acknowledged { answer: Some(sdp.clone()) },
+            ToSignalling::Answer(sdp),
+            FromSignalling::Ended(EndReason::CallerHungUp),
+        );
+        assert_eq!(printed, "Acknowledged(answer: true) Answer(…) Ended(caller-hung-up)");
+    }
 }

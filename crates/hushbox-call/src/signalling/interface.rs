@@ -1,5 +1,6 @@
 //! What goes into signalling and what comes out of it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -39,8 +40,7 @@ pub struct Config {
     pub record_only: bool,
 }
 
-/// What happens to signalling.
-#[derive(Debug)]
+/// What happens to signalling. Its `Debug` hides what was sent: numbers, names and keys.
 pub enum Input<'a> {
     /// A datagram came.
     Datagram {
@@ -87,8 +87,28 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// What signalling asks for.
-#[derive(Debug)]
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Datagram { flow, bytes } => {
+                write!(f, "Datagram({flow:?}, {} octets)", bytes.len())
+            }
+            Input::Connected { flow, peer } => write!(f, "Connected({flow:?}, {peer:?})"),
+            Input::StreamData { flow, bytes } => {
+                write!(f, "StreamData({flow:?}, {} octets)", bytes.len())
+            }
+            Input::StreamClosed { flow } => write!(f, "StreamClosed({flow:?})"),
+            Input::Directory(_) => f.write_str("Directory(…)"),
+            Input::DiskFull(full) => write!(f, "DiskFull({full})"),
+            Input::RecordOnly(only) => write!(f, "RecordOnly({only})"),
+            Input::Drain => f.write_str("Drain"),
+            Input::Call { call, says } => write!(f, "Call({call}, {says:?})"),
+            Input::Timeout => f.write_str("Timeout"),
+        }
+    }
+}
+
+/// What signalling asks for. Its `Debug` hides what is sent.
 pub enum Output {
     /// Send this.
     Transmit {
@@ -122,6 +142,21 @@ pub enum Output {
     Refused(Refused),
     /// Nothing more until then.
     Timeout(Option<Instant>),
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::Transmit { flow, bytes } => {
+                write!(f, "Transmit({flow:?}, {} octets)", bytes.len())
+            }
+            Output::Disconnect { flow } => write!(f, "Disconnect({flow:?})"),
+            Output::Start(setup) => write!(f, "Start({setup:?})"),
+            Output::ToCall { call, says } => write!(f, "ToCall({call}, {says:?})"),
+            Output::Refused(refused) => write!(f, "Refused({refused:?})"),
+            Output::Timeout(at) => write!(f, "Timeout({at:?})"),
+        }
+    }
 }
 
 /// A refused call.
@@ -193,5 +228,24 @@ impl Peer {
         let (high, low) = id.as_u64_pair();
         // The version and variant bits of both halves are constant: folding loses nothing that tells ids apart.
         Some(high.rotate_left(32) ^ low)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hushbox_sip::Transport;
+
+    use super::*;
+
+    #[test]
+    fn messages_are_never_printed() {
+        let at = "192.0.2.1:5061".parse().unwrap();
+        let flow = Flow { transport: Transport::Tcp, local: at, remote: at, connection: None };
+        let bytes = b"INVITE sip:1001@clinic.example SIP/2.0";
+        let input = Input::StreamData { flow, bytes };
+        let output = Output::Transmit { flow, bytes: Bytes::from_static(bytes) };
+        for printed in [format!("{input:?}"), format!("{output:?}")] {
+            assert!(printed.ends_with("38 octets)"), "{printed}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Instant;
 
 use crate::addressing::Cause;
@@ -13,8 +14,8 @@ use crate::prompt::{self, Utterance};
 use crate::speech;
 use crate::tui::{OVER, say};
 
-/// What happens to a deposit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happens to a deposit. Its `Debug` hides keys: somebody may key a PIN here.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Input {
     /// The caller acknowledged the answer: media may flow.
     Confirmed,
@@ -36,6 +37,23 @@ pub enum Input {
     Shutdown,
     /// Time has passed.
     Timeout,
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Confirmed => f.write_str("Confirmed"),
+            Input::Digit(_) => f.write_str("Digit(…)"),
+            Input::PromptFinished => f.write_str("PromptFinished"),
+            Input::RecordingEnded(stop) => f.debug_tuple("RecordingEnded").field(stop).finish(),
+            Input::Saved => f.write_str("Saved"),
+            Input::Dropped => f.write_str("Dropped"),
+            Input::SaveFailed => f.write_str("SaveFailed"),
+            Input::HungUp(reason) => f.debug_tuple("HungUp").field(reason).finish(),
+            Input::Shutdown => f.write_str("Shutdown"),
+            Input::Timeout => f.write_str("Timeout"),
+        }
+    }
 }
 
 /// Why the recorder stopped.

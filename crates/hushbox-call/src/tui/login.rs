@@ -95,8 +95,8 @@ pub enum PinAnswer {
     Unavailable,
 }
 
-/// What a log-in asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a log-in asks for. Its `Debug` hides what was keyed: a PIN may have been keyed for the number.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Output {
     /// Say this after what is being said.
     Say(Vec<Utterance>),
@@ -123,6 +123,21 @@ pub enum Output {
     HangUp(EndReason),
 }
 
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::Say(words) => f.debug_tuple("Say").field(words).finish(),
+            Output::StopSpeaking => f.write_str("StopSpeaking"),
+            Output::CheckLock { number } => write!(f, "CheckLock(number: {})", number.is_some()),
+            Output::TryPin { number, pin: _ } => {
+                write!(f, "TryPin(number: {}, …)", number.is_some())
+            }
+            Output::LoggedIn { type_ahead } => f.debug_tuple("LoggedIn").field(type_ahead).finish(),
+            Output::HangUp(reason) => f.debug_tuple("HangUp").field(reason).finish(),
+        }
+    }
+}
+
 /// The dialogue up to the log-in.
 #[derive(Debug)]
 pub struct Login {
@@ -138,7 +153,6 @@ pub struct Login {
     outputs: VecDeque<Output>,
 }
 
-#[derive(Debug)]
 enum State {
     Unconfirmed,
     Number(Digits),
@@ -160,6 +174,27 @@ enum State {
         until: Instant,
     },
     Over,
+}
+
+impl State {
+    fn name(&self) -> &'static str {
+        match self {
+            State::Unconfirmed => "Unconfirmed",
+            State::Number(_) => "Number",
+            State::Checking { .. } => "Checking",
+            State::Pin { .. } => "Pin",
+            State::Verifying { .. } => "Verifying",
+            State::Farewell { .. } => "Farewell",
+            State::Over => "Over",
+        }
+    }
+}
+
+impl fmt::Debug for State {
+    // The number or the PIN may be in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl Login {
@@ -233,15 +268,7 @@ impl Login {
 
     /// The state's name, for transcripts.
     pub fn state(&self) -> &'static str {
-        match self.state {
-            State::Unconfirmed => "Unconfirmed",
-            State::Number(_) => "Number",
-            State::Checking { .. } => "Checking",
-            State::Pin { .. } => "Pin",
-            State::Verifying { .. } => "Verifying",
-            State::Farewell { .. } => "Farewell",
-            State::Over => OVER,
-        }
+        self.state.name()
     }
 
     fn unconfirmed(&mut self, now: Instant, input: Input) -> State {

@@ -6,6 +6,7 @@ mod playing;
 mod tests;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
@@ -59,8 +60,8 @@ pub struct Opened {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// What happens to a session. Its keys are those of a person who is logged in: no PIN is among them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What happens to a session. Its `Debug` hides keys: what is keyed ahead may be a PIN that came too late.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Input {
     /// A key.
     Digit(char),
@@ -84,6 +85,26 @@ pub enum Input {
     Revoked,
     /// Time has passed.
     Timeout,
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Digit(_) => f.write_str("Digit(…)"),
+            Input::PromptFinished => f.write_str("PromptFinished"),
+            Input::Opened(opened) => f.debug_tuple("Opened").field(opened).finish(),
+            Input::Ready(ticket) => f.debug_tuple("Ready").field(ticket).finish(),
+            Input::CannotPlay(ticket) => f.debug_tuple("CannotPlay").field(ticket).finish(),
+            Input::MessageFinished(ticket) => {
+                f.debug_tuple("MessageFinished").field(ticket).finish()
+            }
+            Input::Done(done) => f.debug_tuple("Done").field(done).finish(),
+            Input::Unavailable => f.write_str("Unavailable"),
+            Input::HungUp(reason) => f.debug_tuple("HungUp").field(reason).finish(),
+            Input::Revoked => f.write_str("Revoked"),
+            Input::Timeout => f.write_str("Timeout"),
+        }
+    }
 }
 
 /// What a session asks for.

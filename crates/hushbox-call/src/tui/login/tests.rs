@@ -326,3 +326,24 @@ fn a_random_walk_ends_once_and_tries_three_times_at_most() {
         assert!(s.tries.len() <= LOGIN_TRIES, "{seed}: {refusals} {:?}", s.tries.len());
     }
 }
+
+#[test]
+fn nothing_that_was_keyed_is_printed() {
+    let outputs = [
+        Output::CheckLock { number: Some("4815".to_owned()) },
+        Output::TryPin { number: Some("4815".to_owned()), pin: Digits::new(12) },
+    ];
+    assert_eq!(format!("{outputs:?}"), "[CheckLock(number: true), TryPin(number: true, …)]");
+    for state in [
+        State::Checking { number: Some("4815".to_owned()) },
+        State::Pin { number: Some("4815".to_owned()), digits: Digits::new(12) },
+    ] {
+        assert_eq!(format!("{state:?}"), state.name());
+    }
+    let keys = (
+        Input::Digit('7'),
+        crate::tui::menu::Input::Digit('7'),
+        crate::tui::deposit::Input::Digit('7'),
+    );
+    assert_eq!(format!("{keys:?}"), "(Digit(…), Digit(…), Digit(…))");
+}
