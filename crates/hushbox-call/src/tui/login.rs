@@ -185,7 +185,7 @@ impl State {
             State::Pin { .. } => "Pin",
             State::Verifying { .. } => "Verifying",
             State::Farewell { .. } => "Farewell",
-            State::Over => "Over",
+            State::Over => OVER,
         }
     }
 }
