@@ -153,6 +153,7 @@ impl fmt::Debug for Output {
             Output::Disconnect { flow } => write!(f, "Disconnect({flow:?})"),
             Output::Start(setup) => write!(f, "Start({setup:?})"),
             Output::ToCall { call, says } => write!(f, "ToCall({call}, {says:?})"),
+            Output::Known { flow } => write!(f, "Known({flow:?})"),
             Output::Refused(refused) => write!(f, "Refused({refused:?})"),
             Output::Timeout(at) => write!(f, "Timeout({at:?})"),
         }
