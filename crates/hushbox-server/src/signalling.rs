@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hushbox_call::setup::ToSignalling;
-use hushbox_call::signalling::{Input, Output, Peer, Signalling};
+use hushbox_call::signalling::{Input, Output, Peer, Refused, Signalling, Why};
 use hushbox_policy::CallId;
 use hushbox_sip::{ConnectionId, Flow, Rejection};
 use hushbox_store::{CertificateOwner, Directory};
@@ -208,13 +208,7 @@ impl Running {
                         writer.acquaintance.make();
                     }
                 }
-                Output::Refused(refused) => {
-                    tracing::debug!(
-                        status = refused.status,
-                        why = refused.why.as_str(),
-                        "a request was refused"
-                    );
-                }
+                Output::Refused(refused) => log(refused),
                 Output::Timeout(deadline) => break deadline,
             }
         };
@@ -255,6 +249,25 @@ impl Running {
             // The connection's task sends what waits, closes, and says so.
             self.writers.remove(&connection);
         }
+    }
+}
+
+/// Why a call was refused: at `info` where the caller is known, so that an engineer can read it; at `debug` where a
+/// stranger decides how many lines there are.
+fn log(refused: Refused) {
+    let (status, why) = (refused.status, refused.why.as_str());
+    match refused.why {
+        Why::Challenged | Why::WrongDigest | Why::StaleNonce | Why::TooManyWrongDigests => {
+            tracing::debug!(status, why, "a request was refused");
+        }
+        Why::AmbiguousCertificate
+        | Why::NotThisDevices
+        | Why::NoSuchNumber
+        | Why::Loop
+        | Why::NotUnderstood
+        | Why::DiskFull
+        | Why::Full
+        | Why::Draining => tracing::info!(status, why, "a call was refused"),
     }
 }
 

@@ -178,7 +178,10 @@ mod tests {
         for pin in ["00000000", "not digits", ""].iter().cycle().take(10) {
             assert!(refusal(&config, &by(pin)).contains("not right"));
         }
-        assert!(refusal(&config, &by(right.expose())).contains("too many"), "also for the right one");
+        assert!(
+            refusal(&config, &by(right.expose())).contains("too many"),
+            "also for the right one"
+        );
     }
 
     #[tokio::test(flavor = "multi_thread")]
