@@ -212,7 +212,7 @@ fn star_for_another_person_is_not_for_this_telephone_and_the_number_may_be_escap
     let trial = Trial::start(&[]);
     let voice = Voice::english(Codec::Pcmu);
     let (plan, pin) = owner(&trial, "1001");
-    let outcome = place(&plan, &[quiet(), keys("*"), bye()]);
+    let outcome = place(&plan, &[quiet(), keys("*"), quiet(), Step::HangUp]);
     let words = voice.words(&outcome.heard);
     assert!(words.contains("not-from-this-telephone"), "{words}");
 
