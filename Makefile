@@ -23,11 +23,12 @@ build:
 run: build
 	@scripts/run --dir "$(DIR)" --sip-tls "$(SIP_TLS)" --serve "$(SERVE)"
 
+# Tests over real sockets mostly wait, hence more of them at once than there are cores.
 test:
 	@scripts/need $(BUILD_NEEDS) $(TEST_NEEDS)
 	@scripts/make-prompts --check
 	cargo build --workspace --bins --locked
-	cargo test --workspace --locked
+	RUST_TEST_THREADS=8 cargo test --workspace --locked --no-fail-fast
 
 lint:
 	@scripts/need $(BUILD_NEEDS)
