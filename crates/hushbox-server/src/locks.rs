@@ -235,8 +235,8 @@ mod tests {
         let (file, loaded) = LockoutFile::open(&volume).expect("opened");
         let mut counters = Counters::new(file, loaded, Arc::new(Clock::start(None)));
         let attempt = Try::bound(PersonId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
-        for _ in 0..10 {
-            assert_eq!(counters.count(&attempt), Tried::Counted);
+        for n in 1..=10 {
+            assert_eq!(counters.count(&attempt), Tried::Counted { locks: n == 10 });
         }
         let longest = || {
             let (_, loaded) = LockoutFile::open(&volume).expect("opened");
