@@ -4,8 +4,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use hushbox_policy::{
-    Action, Actor, Delete, Destroy, Export, Grounds, ListMailbox, Listen, OpenMailbox, Reveal,
-    Save, Undelete,
+    Action, Actor, ChangeDirectory, Delete, Destroy, Export, Grounds, ListDirectory, ListMailbox,
+    Listen, OpenMailbox, Reveal, Save, Undelete,
 };
 use jiff::Timestamp;
 
@@ -36,6 +36,8 @@ recorded! {
     Reveal => MsgReveal;
     Destroy => MsgPurge;
     ListMailbox => MsgList;
+    ChangeDirectory => DirectoryChange;
+    ListDirectory => DirectoryList;
 }
 
 /// An action that was permitted and appended, and is not yet synced. It is worth nothing until then.

@@ -106,6 +106,8 @@ events! {
     FeatureRefused = 53, "feature.refused";
     /// Something asked for what nobody allowed.
     AccessRefused = 54, "access.refused";
+    /// Records of the directory were listed; the detail has their kind.
+    DirectoryList = 55, "policy.list";
     /// A key was made.
     KeyCreate = 60, "key.create";
     /// A key could not be unwrapped.
@@ -143,7 +145,8 @@ impl EventName {
             | Self::MsgPurge
             | Self::MsgFlag
             | Self::MsgReveal
-            | Self::MsgList => true,
+            | Self::MsgList
+            | Self::DirectoryList => true,
             Self::CallIn
             | Self::RecordStart
             | Self::RecordFinish

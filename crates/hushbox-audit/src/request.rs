@@ -1,7 +1,8 @@
 //! What a call asks the log for, as one type, so that a pure core can emit it and take the reply.
 
 use hushbox_policy::{
-    Delete, Destroy, Export, ListMailbox, Listen, Now, OpenMailbox, Permit, Reveal, Save, Undelete,
+    ChangeDirectory, Delete, Destroy, Export, ListDirectory, ListMailbox, Listen, Now, OpenMailbox,
+    Permit, Reveal, Save, Undelete,
 };
 
 use crate::authorised::{Authorised, Pending};
@@ -92,6 +93,7 @@ macro_rules! requests {
 
 requests! {
     OpenMailbox, Listen, Save, Delete, Undelete, Export, Reveal, Destroy, ListMailbox,
+    ChangeDirectory, ListDirectory,
 }
 
 impl From<Event> for AuditRequest {

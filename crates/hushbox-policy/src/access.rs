@@ -5,6 +5,7 @@ use crate::facts::{Binding, Facts, GrantKind, MailboxFacts, PersonFacts, Standar
 use crate::ids::{MailboxId, PersonId};
 use crate::permit::{Actor, Denied, Grounds, Permit, Request};
 use crate::profile::Profile;
+use crate::record::RecordRef;
 use crate::retention::RetentionRule;
 use crate::role::Role;
 
@@ -62,6 +63,8 @@ enum To {
     PersonAtPhone(&'static [GrantKind]),
     /// A person named by `--as`: PIN, one of these grants, and what else is asked.
     PersonByCommand { grants: &'static [GrantKind], role: Option<Role>, reason: bool },
+    /// A person named by `--as` who changes the directory: PIN and the role `security-admin`.
+    SecurityAdmin,
     /// A command without `--as`.
     Operator,
     /// A retention rule whose time has come.
@@ -106,7 +109,18 @@ const TABLE: &[Allow] = &[
         from: &[Operator],
         to: To::PersonByCommand { grants: &[Owner, Supervisor], role: None, reason: false },
     },
-    Allow { rule: "access.list", actions: &["list-mailbox"], from: &[Operator], to: To::Operator },
+    Allow {
+        rule: "access.list",
+        actions: &["list-mailbox", "list-directory"],
+        from: &[Operator],
+        to: To::Operator,
+    },
+    Allow {
+        rule: "access.administer",
+        actions: &["change-directory"],
+        from: &[Operator],
+        to: To::SecurityAdmin,
+    },
     Allow { rule: "access.retention", actions: &["destroy"], from: &[Service], to: To::Retention },
 ];
 
@@ -141,6 +155,10 @@ fn decide<A: Action>(request: &Request<A>, facts: &Facts) -> Result<Permit<A>, D
             }
             line.rule
         }
+        (To::SecurityAdmin, Actor::Person(person)) => {
+            security_admin(person, &target, facts)?;
+            line.rule
+        }
         (To::Operator, Actor::Operator { .. }) => {
             if target != Target::Everything {
                 object(&target, facts)?;
@@ -160,8 +178,10 @@ impl To {
     const fn is_for(&self, actor: Actor) -> bool {
         matches!(
             (self, actor),
-            (Self::PersonAtPhone(_) | Self::PersonByCommand { .. }, Actor::Person(_))
-                | (Self::Operator, Actor::Operator { .. })
+            (
+                Self::PersonAtPhone(_) | Self::PersonByCommand { .. } | Self::SecurityAdmin,
+                Actor::Person(_)
+            ) | (Self::Operator, Actor::Operator { .. })
                 | (Self::Retention, Actor::Rule { .. })
         )
     }
@@ -174,11 +194,7 @@ fn person_and_mailbox<'f>(
     target: &Target,
     facts: &'f Facts,
 ) -> Result<(&'f PersonFacts, &'f MailboxFacts), Denied> {
-    let known = facts.person.as_ref().filter(|known| known.person == person);
-    let person = known.ok_or(Denied::UnknownPerson)?;
-    if person.disabled {
-        return Err(Denied::Disabled);
-    }
+    let person = enabled(person, facts)?;
     // hipaa-controls 0: who administers cannot listen.
     if person.roles.iter().any(|role| role.is_administrative()) {
         return Err(Denied::AdministrativeRole);
@@ -190,11 +206,36 @@ fn person_and_mailbox<'f>(
     Ok((person, mailbox))
 }
 
+/// The person of the request, if the facts are about them and they are not disabled.
+fn enabled(person: PersonId, facts: &Facts) -> Result<&PersonFacts, Denied> {
+    let known = facts.person.as_ref().filter(|known| known.person == person);
+    let person = known.ok_or(Denied::UnknownPerson)?;
+    if person.disabled { Err(Denied::Disabled) } else { Ok(person) }
+}
+
+/// design.md decision 8: accounts and trunks are the built-in account's to change; others change what is their own
+/// account's.
+fn security_admin(person: PersonId, target: &Target, facts: &Facts) -> Result<(), Denied> {
+    let person = enabled(person, facts)?;
+    pin(person, facts)?;
+    if !person.roles.contains(&Role::SecurityAdmin) {
+        return Err(Denied::RoleMissing);
+    }
+    let Target::Record(RecordRef { kind, account, .. }) = target else {
+        return Err(Denied::UnknownObject);
+    };
+    if kind.is_above_accounts() {
+        let of_system = facts.system_account == Some(person.account);
+        return if of_system { Ok(()) } else { Err(Denied::SystemAccountOnly) };
+    }
+    if *account == Some(person.account) { Ok(()) } else { Err(Denied::OtherAccount) }
+}
+
 /// The mailbox of the object, if the facts are about this object.
 fn object<'f>(target: &Target, facts: &'f Facts) -> Result<&'f MailboxFacts, Denied> {
     let mailbox = facts.mailbox.as_ref().ok_or(Denied::UnknownObject)?;
     let same = match target {
-        Target::Everything => false,
+        Target::Everything | Target::Record(_) => false,
         Target::Mailbox(id) => *id == mailbox.mailbox,
         Target::Message(message) => {
             facts.message.is_some_and(|known| known.message == *message)
@@ -264,14 +305,22 @@ fn grounds<A: Action>(
     facts: &Facts,
     rule: &'static str,
 ) -> Grounds {
-    let about = facts.mailbox.as_ref().filter(|_| target != Target::Everything);
+    let about = facts
+        .mailbox
+        .as_ref()
+        .filter(|_| matches!(target, Target::Mailbox(_) | Target::Message(_)));
     Grounds {
         actor: request.actor,
-        account: about.map(|mailbox| mailbox.account),
+        account: match target {
+            Target::Record(record) => record.account,
+            Target::Everything | Target::Mailbox(_) | Target::Message(_) => {
+                about.map(|mailbox| mailbox.account)
+            }
+        },
         mailbox: about.map(|mailbox| mailbox.mailbox),
         message: match target {
             Target::Message(message) => Some(message.message),
-            Target::Everything | Target::Mailbox(_) => None,
+            Target::Everything | Target::Mailbox(_) | Target::Record(_) => None,
         },
         profile: about.map(|mailbox| profile(mailbox, facts)),
         device: request.device,

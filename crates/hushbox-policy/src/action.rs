@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ids::{AccountId, MailboxId, MessageId};
+use crate::record::{RecordKind, RecordRef};
 
 /// A message, with where it belongs: a request about it is about all three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,8 @@ pub enum Target {
     Mailbox(MailboxId),
     /// One message.
     Message(MessageRef),
+    /// One record of the directory.
+    Record(RecordRef),
 }
 
 /// Something that needs a permit. The list is closed: nobody else can add to it.
@@ -87,6 +90,10 @@ actions! {
     /// List messages by their unsealed facts: one mailbox's, or all.
     ListMailbox(Option<MailboxId>) = "list-mailbox", EitherProfile,
         |mailbox| mailbox.map_or(Target::Everything, Target::Mailbox);
+    /// Change the directory: make, change or remove a record.
+    ChangeDirectory(RecordRef) = "change-directory", EitherProfile, |record| Target::Record(*record);
+    /// List the directory's records of one kind, without their secrets.
+    ListDirectory(RecordKind) = "list-directory", EitherProfile, |_| Target::Everything;
     /// Turn a message's audio into text.
     Transcribe(MessageRef) = "transcribe", StandardOnly, |message| Target::Message(*message);
     /// Send a message's audio by email.

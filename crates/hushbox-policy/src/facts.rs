@@ -127,6 +127,7 @@ pub struct Facts {
     pub(crate) grants: Vec<GrantFacts>,
     pub(crate) mailbox: Option<MailboxFacts>,
     pub(crate) message: Option<MessageFacts>,
+    pub(crate) system_account: Option<AccountId>,
 }
 
 impl Facts {
@@ -142,6 +143,7 @@ impl Facts {
             grants: Vec::new(),
             mailbox: None,
             message: None,
+            system_account: None,
         }
     }
 
@@ -184,6 +186,13 @@ impl Facts {
     #[must_use]
     pub const fn message(mut self, message: MessageFacts) -> Self {
         self.message = Some(message);
+        self
+    }
+
+    /// The built-in account `system`: its security-admins change accounts and trunks.
+    #[must_use]
+    pub const fn system_account(mut self, account: AccountId) -> Self {
+        self.system_account = Some(account);
         self
     }
 

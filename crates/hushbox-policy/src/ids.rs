@@ -80,6 +80,8 @@ ids! {
     DeviceId;
     /// A PBX or provider that proves itself by certificate.
     TrunkId;
+    /// Another name of a mailbox: a number that reaches it from outside.
+    AliasId;
     /// A dated grant that opens a mailbox to a person.
     GrantId;
     /// A message.

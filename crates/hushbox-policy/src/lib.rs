@@ -24,14 +24,16 @@ mod pin;
 pub mod pin_rules;
 mod profile;
 mod reason;
+mod record;
 pub mod retention;
 mod role;
 mod time;
 
 pub use access::{authorise, authorise_on_standard, could_authorise};
 pub use action::{
-    Action, Delete, Destroy, EitherProfile, EmailAudio, Export, ListMailbox, Listen, MessageRef,
-    OpenMailbox, Reveal, Save, StandardOnly, Target, Transcribe, Undelete,
+    Action, ChangeDirectory, Delete, Destroy, EitherProfile, EmailAudio, Export, ListDirectory,
+    ListMailbox, Listen, MessageRef, OpenMailbox, Reveal, Save, StandardOnly, Target, Transcribe,
+    Undelete,
 };
 pub use addressing::{AddressRule, Addressing, DigitRule, Diverted};
 pub use caller::{CallerName, CallerNumber};
@@ -42,8 +44,8 @@ pub use facts::{
     PersonFacts, Standard, Strictness, Surface,
 };
 pub use ids::{
-    AccountId, CallId, DeviceId, GrantId, MailboxId, MessageId, NodeId, PersonId, SessionId,
-    TrunkId,
+    AccountId, AliasId, CallId, DeviceId, GrantId, MailboxId, MessageId, NodeId, PersonId,
+    SessionId, TrunkId,
 };
 pub use lockout::{Lockout, Try};
 pub use number::Number;
@@ -51,5 +53,6 @@ pub use permit::{Actor, Denied, Grounds, Permit, Request, SetBy};
 pub use pin::Pin;
 pub use profile::Profile;
 pub use reason::Reason;
+pub use record::{RecordKind, RecordRef, SYSTEM_ACCOUNT};
 pub use role::Role;
 pub use time::Now;

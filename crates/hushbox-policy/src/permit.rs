@@ -191,6 +191,9 @@ pub enum Denied {
     /// The object is not what the facts are about, or is not where it is said to be.
     #[error("no such object")]
     UnknownObject,
+    /// Accounts and trunks are changed by security-admins of the account `system`.
+    #[error("accounts and trunks are changed by security-admins of the account system")]
+    SystemAccountOnly,
     /// The actor and the object belong to different accounts.
     #[error("the object belongs to another account")]
     OtherAccount,
@@ -219,6 +222,7 @@ impl Denied {
             Self::SecondFactorMissing => "access.two-factors",
             Self::NoGrant => "access.grant",
             Self::UnknownObject => "access.object",
+            Self::SystemAccountOnly => "access.system-account",
             Self::OtherAccount => "access.account",
             Self::ReasonMissing => "access.reason",
             Self::ProfileForbids => "access.profile",

@@ -124,6 +124,12 @@ fn a_rule_and_an_operator_are_written_down_as_such() {
     let list = written(super::support::listing().into());
     assert_eq!((list.name, list.mailbox), (EventName::MsgList, None));
     assert_eq!(list.who, Who::Operator { uid: 1000 });
+    let change = written(super::support::change().into());
+    assert_eq!((change.name, change.who), (EventName::DirectoryChange, Who::Person(person())));
+    assert_eq!((change.account, change.mailbox), (Some(message().account), None));
+    assert_eq!((change.uid, change.rule.as_deref()), (Some(1000), Some("access.administer")));
+    let list = written(super::support::directory_listing().into());
+    assert_eq!((list.name, list.who), (EventName::DirectoryList, Who::Operator { uid: 1000 }));
 }
 
 #[test]

@@ -10,10 +10,10 @@ use hushbox_audit::{
 };
 use hushbox_policy::retention::{RetentionRule, Waiting};
 use hushbox_policy::{
-    AccountId, Actor, Binding, CallId, Destroy, DeviceFacts, DeviceId, EitherProfile, Facts,
-    GrantFacts, GrantId, GrantKind, ListMailbox, MailboxFacts, MailboxId, MessageFacts, MessageId,
-    MessageRef, NodeId, Now, Permit, PersonFacts, PersonId, Profile, Reason, Request, Role,
-    SessionId, Surface, TrunkId, authorise,
+    AccountId, Actor, Binding, CallId, ChangeDirectory, Destroy, DeviceFacts, DeviceId,
+    EitherProfile, Facts, GrantFacts, GrantId, GrantKind, ListDirectory, ListMailbox, MailboxFacts,
+    MailboxId, MessageFacts, MessageId, MessageRef, NodeId, Now, Permit, PersonFacts, PersonId,
+    Profile, Reason, RecordKind, RecordRef, Request, Role, SessionId, Surface, TrunkId, authorise,
 };
 use jiff::Timestamp;
 
@@ -100,6 +100,29 @@ pub(crate) fn permit<A: EitherProfile>(surface: Surface, object: A::Object) -> P
 pub(crate) fn listing() -> Permit<ListMailbox> {
     let request = Request::new(Actor::Operator { uid: 1000 }, None).uid(1000);
     authorise(&request, &facts(Surface::Operator, GrantKind::Owner)).unwrap()
+}
+
+/// A permit of a security-admin to change a record of their account.
+pub(crate) fn change() -> Permit<ChangeDirectory> {
+    let MessageRef { account, mailbox, .. } = message();
+    let record =
+        RecordRef { kind: RecordKind::Mailbox, id: mailbox.as_uuid(), account: Some(account) };
+    let facts = Facts::new(at(0).utc, Surface::Operator)
+        .person(PersonFacts {
+            person: person(),
+            account,
+            disabled: false,
+            roles: BTreeSet::from([Role::SecurityAdmin]),
+        })
+        .pin_verified(person());
+    let request = Request::new(Actor::Person(person()), record).uid(1000);
+    authorise(&request, &facts).unwrap()
+}
+
+/// A permit to list records, of a command without `--as`.
+pub(crate) fn directory_listing() -> Permit<ListDirectory> {
+    let request = Request::new(Actor::Operator { uid: 1000 }, RecordKind::Person).uid(1000);
+    authorise(&request, &Facts::new(at(0).utc, Surface::Operator)).unwrap()
 }
 
 /// A permit of a retention rule.
