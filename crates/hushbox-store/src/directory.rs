@@ -1,19 +1,27 @@
-//! The directory of one moment: every account, mailbox, person, grant, device, trunk and node, checked, and the
+//! The directory of one moment: every account, mailbox, person, grant, device, trunk, node and alias, checked, and the
 //! look-ups that calls need. A change makes a new one; who holds the old one sees no half of it.
 
+mod edit;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use hushbox_audit::Hash;
-use hushbox_policy::{AccountId, DeviceId, GrantId, MailboxId, NodeId, Number, PersonId, TrunkId};
+use hushbox_policy::{
+    AccountId, AliasId, DeviceId, GrantId, MailboxId, NodeId, Number, PersonId, SYSTEM_ACCOUNT,
+    TrunkId,
+};
 use jiff::Timestamp;
 
 use crate::error::DirectoryError;
-use crate::model::{Account, Device, Entity, Grant, Mailbox, Node, Person, Trunk};
+use crate::model::{
+    Account, Alias, AliasName, Device, Entity, Grant, Mailbox, Node, Person, Tombstone, Trunk,
+};
 use crate::row::{self, DirectoryRow, RowId};
 use crate::signing::VerifyingKey;
+
+pub use edit::{Edit, Planned};
 
 /// An immutable snapshot. Share it in an `Arc`.
 #[derive(Clone, Debug, Default)]
@@ -25,10 +33,13 @@ pub struct Directory {
     devices: BTreeMap<DeviceId, Device>,
     trunks: BTreeMap<TrunkId, Trunk>,
     nodes: BTreeMap<NodeId, Node>,
+    aliases: BTreeMap<AliasId, Alias>,
+    removed: BTreeMap<RowId, Tombstone>,
     accounts_by_name: BTreeMap<String, AccountId>,
     accounts_by_domain: BTreeMap<String, AccountId>,
     mailboxes_by_number: BTreeMap<(Number, AccountId), MailboxId>,
     persons_by_number: BTreeMap<(Number, AccountId), PersonId>,
+    aliases_by_name: BTreeMap<(AliasName, AccountId), AliasId>,
     devices_by_username: BTreeMap<String, DeviceId>,
     trunks_by_address: BTreeMap<IpAddr, TrunkId>,
     grants_by_person: BTreeMap<PersonId, BTreeSet<GrantId>>,
@@ -104,7 +115,7 @@ impl Directory {
         self.hash
     }
 
-    /// The entities, each kind by id: with a change among them they make the next directory.
+    /// The entities, each kind by id, then what is left of removed ones: with a change among them they make the next directory.
     pub fn entities(&self) -> impl Iterator<Item = Entity> + '_ {
         let accounts = self.accounts.values().cloned().map(Entity::Account);
         let mailboxes = self.mailboxes.values().cloned().map(Entity::Mailbox);
@@ -113,6 +124,8 @@ impl Directory {
         let devices = self.devices.values().cloned().map(Entity::Device);
         let trunks = self.trunks.values().cloned().map(Entity::Trunk);
         let nodes = self.nodes.values().cloned().map(Entity::Node);
+        let aliases = self.aliases.values().cloned().map(Entity::Alias);
+        let removed = self.removed.values().cloned().map(Entity::Removed);
         accounts
             .chain(mailboxes)
             .chain(persons)
@@ -120,6 +133,8 @@ impl Directory {
             .chain(devices)
             .chain(trunks)
             .chain(nodes)
+            .chain(aliases)
+            .chain(removed)
     }
 
     /// That account.
@@ -142,6 +157,11 @@ impl Directory {
         self.accounts.get(self.accounts_by_domain.get(&domain.to_ascii_lowercase())?)
     }
 
+    /// The built-in account whose security-admins change accounts and trunks.
+    pub fn system_account(&self) -> Option<&Account> {
+        self.account_by_name(SYSTEM_ACCOUNT)
+    }
+
     /// That mailbox.
     pub fn mailbox(&self, id: MailboxId) -> Option<&Mailbox> {
         self.mailboxes.get(&id)
@@ -158,6 +178,12 @@ impl Directory {
             .iter()
             .find_map(|account| self.mailboxes_by_number.get(&(number.clone(), *account)))?;
         self.mailboxes.get(id)
+    }
+
+    /// The mailbox that an alias reaches among these accounts.
+    pub fn mailbox_by_alias(&self, alias: &str, among: &[AccountId]) -> Option<&Mailbox> {
+        let name = AliasName::new(alias).ok()?;
+        self.mailboxes.get(&self.alias_by_name(&name, among)?.mailbox)
     }
 
     /// That person.
@@ -181,6 +207,11 @@ impl Directory {
     /// That grant.
     pub fn grant(&self, id: GrantId) -> Option<&Grant> {
         self.grants.get(&id)
+    }
+
+    /// Every grant, whether it holds or not.
+    pub fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.values()
     }
 
     /// The grants of a person that hold at that moment.
@@ -220,6 +251,11 @@ impl Directory {
         self.trunks.values()
     }
 
+    /// The trunk of that name.
+    pub fn trunk_by_name(&self, name: &str) -> Option<&Trunk> {
+        self.trunks.values().find(|trunk| trunk.name == name)
+    }
+
     /// The trunk that an address is on a `lab` listener.
     pub fn trunk_by_lab_address(&self, address: IpAddr) -> Option<&Trunk> {
         self.trunks.get(self.trunks_by_address.get(&address.to_canonical())?)
@@ -233,6 +269,23 @@ impl Directory {
     /// Whose name this is, each with the authority that must have signed the certificate.
     pub fn certificates_by_name(&self, name: &str) -> &[NamedCertificate] {
         self.certificates_by_name.get(&name_key(name)).map_or(&[], Vec::as_slice)
+    }
+
+    /// That alias.
+    pub fn alias(&self, id: AliasId) -> Option<&Alias> {
+        self.aliases.get(&id)
+    }
+
+    /// Every alias.
+    pub fn aliases(&self) -> impl Iterator<Item = &Alias> {
+        self.aliases.values()
+    }
+
+    /// The alias of that name among these accounts.
+    pub fn alias_by_name(&self, name: &AliasName, among: &[AccountId]) -> Option<&Alias> {
+        let id =
+            among.iter().find_map(|account| self.aliases_by_name.get(&(name.clone(), *account)))?;
+        self.aliases.get(id)
     }
 
     /// That node.

@@ -1,7 +1,7 @@
 //! What can go wrong in the store, apart by whose fault it is: a key, a damaged or forged message, the directory's
 //! rows, the index, the objects. None of them names a caller, a number or a key.
 
-use hushbox_policy::{MessageId, NodeId, Number};
+use hushbox_policy::{MessageId, NodeId};
 
 use crate::row::RowId;
 
@@ -31,6 +31,9 @@ pub enum KeyError {
     /// The private key does not belong to the mailbox's public key.
     #[error("the private key does not belong to the public key")]
     Mismatch,
+    /// The authorisation is for another record of the directory, or for none.
+    #[error("the authorisation is for another record")]
+    NotThisRecord,
     /// The authorisation is for another mailbox.
     #[error("the authorisation is for another mailbox")]
     NotThisMailbox,
@@ -200,16 +203,25 @@ pub enum DirectoryError {
         id: String,
     },
     /// A trunk serves two accounts that both have this number.
-    #[error("{row}: it serves {one} and {other}, which both have the number {number}")]
+    #[error("{row}: it serves {one} and {other}, which both have {number}")]
     Ambiguous {
         /// The trunk's row.
         row: RowId,
-        /// The number.
-        number: Number,
+        /// The number or alias.
+        number: String,
         /// One of its owners.
         one: RowId,
         /// The other.
         other: RowId,
+    },
+    /// The rows are not those that the directory was built from.
+    #[error("the directory was changed outside of Hushbox")]
+    OtherRows,
+    /// It is not there to be changed or removed.
+    #[error("{row}: it is not in the directory")]
+    Unknown {
+        /// The row.
+        row: RowId,
     },
     /// It breaks a rule.
     #[error("{row}: {what}")]

@@ -24,6 +24,9 @@ pub const WRAPPED_BYTES_MAX: usize = 4 * 1024;
 /// The longest manifest that is read.
 pub const MANIFEST_BYTES_MAX: usize = 1024;
 
+/// The longest alias of a mailbox.
+pub const ALIAS_BYTES_MAX: usize = 64;
+
 /// The longest body of a directory row.
 pub const ROW_BYTES_MAX: usize = 256 * 1024;
 

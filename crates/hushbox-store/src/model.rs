@@ -1,4 +1,8 @@
-//! What the directory is about: accounts, mailboxes, persons, grants, devices, trunks, nodes.
+//! What the directory is about: accounts, mailboxes, persons, grants, devices, trunks, nodes, aliases, and what was
+//! removed.
+
+mod alias;
+mod tombstone;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -15,6 +19,9 @@ use crate::hex_serde;
 use crate::keys::{MailboxPublicKey, WrappedKey};
 use crate::row::{RowId, RowKind};
 use crate::signing::VerifyingKey;
+
+pub use alias::{Alias, AliasName};
+pub use tombstone::{Kept, Tombstone};
 
 /// A tenant: everything but trunks and nodes belongs to one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -275,9 +282,25 @@ pub enum Entity {
     Trunk(Trunk),
     /// A node.
     Node(Node),
+    /// Another name of a mailbox.
+    Alias(Alias),
+    /// What is left of something that was removed.
+    Removed(Tombstone),
 }
 
 impl Entity {
+    /// The account that it is or belongs to, if its row alone says so: a grant is its mailbox's.
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            Entity::Account(account) => Some(account.id),
+            Entity::Mailbox(mailbox) => Some(mailbox.account),
+            Entity::Person(person) => Some(person.account),
+            Entity::Device(device) => Some(device.account),
+            Entity::Alias(alias) => Some(alias.account),
+            Entity::Grant(_) | Entity::Trunk(_) | Entity::Node(_) | Entity::Removed(_) => None,
+        }
+    }
+
     /// The row it stands in.
     pub fn row(&self) -> RowId {
         match self {
@@ -288,6 +311,8 @@ impl Entity {
             Entity::Device(device) => RowId { kind: RowKind::Device, id: device.id.as_uuid() },
             Entity::Trunk(trunk) => RowId { kind: RowKind::Trunk, id: trunk.id.as_uuid() },
             Entity::Node(node) => RowId { kind: RowKind::Node, id: node.id.as_uuid() },
+            Entity::Alias(alias) => RowId { kind: RowKind::Alias, id: alias.id.as_uuid() },
+            Entity::Removed(tombstone) => tombstone.row,
         }
     }
 
@@ -300,11 +325,16 @@ impl Entity {
             Entity::Device(device) => serde_json::to_vec(device),
             Entity::Trunk(trunk) => serde_json::to_vec(trunk),
             Entity::Node(node) => serde_json::to_vec(node),
+            Entity::Alias(alias) => serde_json::to_vec(alias),
+            Entity::Removed(tombstone) => tombstone.to_json(),
         };
         json.expect("the model has only string keys and no failing Serialize")
     }
 
     pub(crate) fn from_json(kind: RowKind, json: &[u8]) -> Result<Entity, serde_json::Error> {
+        if let Some(tombstone) = Tombstone::from_json(kind, json)? {
+            return Ok(Entity::Removed(tombstone));
+        }
         Ok(match kind {
             RowKind::Account => Entity::Account(serde_json::from_slice(json)?),
             RowKind::Mailbox => Entity::Mailbox(serde_json::from_slice(json)?),
@@ -313,6 +343,7 @@ impl Entity {
             RowKind::Device => Entity::Device(serde_json::from_slice(json)?),
             RowKind::Trunk => Entity::Trunk(serde_json::from_slice(json)?),
             RowKind::Node => Entity::Node(serde_json::from_slice(json)?),
+            RowKind::Alias => Entity::Alias(serde_json::from_slice(json)?),
         })
     }
 }

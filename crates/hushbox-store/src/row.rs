@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use aws_lc_rs::digest;
 use hushbox_audit::Hash;
+use hushbox_policy::RecordKind;
 use uuid::Uuid;
 
 use crate::error::{DirectoryError, KeyError};
@@ -31,11 +32,13 @@ pub enum RowKind {
     Trunk,
     /// A node.
     Node,
+    /// Another name of a mailbox.
+    Alias,
 }
 
 impl RowKind {
     /// Every kind.
-    pub const ALL: [RowKind; 7] = [
+    pub const ALL: [RowKind; 8] = [
         RowKind::Account,
         RowKind::Mailbox,
         RowKind::Person,
@@ -43,6 +46,7 @@ impl RowKind {
         RowKind::Device,
         RowKind::Trunk,
         RowKind::Node,
+        RowKind::Alias,
     ];
 
     /// The name, as the index and error messages have it.
@@ -55,6 +59,21 @@ impl RowKind {
             RowKind::Device => "device",
             RowKind::Trunk => "trunk",
             RowKind::Node => "node",
+            RowKind::Alias => "alias",
+        }
+    }
+}
+
+impl From<RecordKind> for RowKind {
+    fn from(kind: RecordKind) -> RowKind {
+        match kind {
+            RecordKind::Account => RowKind::Account,
+            RecordKind::Mailbox => RowKind::Mailbox,
+            RecordKind::Person => RowKind::Person,
+            RecordKind::Grant => RowKind::Grant,
+            RecordKind::Device => RowKind::Device,
+            RecordKind::Trunk => RowKind::Trunk,
+            RecordKind::Alias => RowKind::Alias,
         }
     }
 }
@@ -108,10 +127,15 @@ impl DirectoryRow {
         version: u64,
         key: &DirectoryKey,
     ) -> Result<DirectoryRow, KeyError> {
-        let row = entity.row();
-        let body = entity.to_json();
-        let signature = key.sign(Context::DirectoryRow, &signed_bytes(row, version, &body))?;
-        Ok(DirectoryRow { row, version, body, signature })
+        let mut row = DirectoryRow::unsigned(entity, version);
+        let signed = signed_bytes(row.row, version, &row.body);
+        row.signature = key.sign(Context::DirectoryRow, &signed)?;
+        Ok(row)
+    }
+
+    /// An entity as the row that it will be: what a directory's hash needs, since no signature stands in it.
+    pub(crate) fn unsigned(entity: &Entity, version: u64) -> DirectoryRow {
+        DirectoryRow { row: entity.row(), version, body: entity.to_json(), signature: Vec::new() }
     }
 
     /// The entity, if the signature holds and the body is one of the kind and id that the row says.

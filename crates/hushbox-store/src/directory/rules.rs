@@ -3,35 +3,42 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hushbox_policy::{AccountId, Binding, Number};
+use hushbox_policy::{AccountId, Binding, Number, SYSTEM_ACCOUNT};
 
 use super::{CertificateOwner, Directory, NamedCertificate, name_key};
 use crate::error::DirectoryError;
-use crate::model::{Account, CertificateBinding, Device, Entity, Grant, Mailbox, Person, Trunk};
+use crate::model::{
+    Account, Alias, AliasName, CertificateBinding, Device, Entity, Grant, Kept, Mailbox, Person,
+    Trunk,
+};
 use crate::row::{RowId, RowKind};
 
 /// A directory whose rules are not checked yet.
 #[derive(Default)]
 pub(super) struct Building {
     directory: Directory,
+    rows: BTreeSet<RowId>,
     errors: Vec<DirectoryError>,
 }
 
 impl Building {
     pub(super) fn insert(&mut self, entity: Entity) {
         let row = entity.row();
-        let directory = &mut self.directory;
-        let there_before = match entity {
-            Entity::Account(account) => directory.accounts.insert(account.id, account).is_some(),
-            Entity::Mailbox(mailbox) => directory.mailboxes.insert(mailbox.id, mailbox).is_some(),
-            Entity::Person(person) => directory.persons.insert(person.id, person).is_some(),
-            Entity::Grant(grant) => directory.grants.insert(grant.id, grant).is_some(),
-            Entity::Device(device) => directory.devices.insert(device.id, device).is_some(),
-            Entity::Trunk(trunk) => directory.trunks.insert(trunk.id, trunk).is_some(),
-            Entity::Node(node) => directory.nodes.insert(node.id, node).is_some(),
-        };
-        if there_before {
+        if !self.rows.insert(row) {
             self.errors.push(DirectoryError::Twice { row });
+            return;
+        }
+        let directory = &mut self.directory;
+        match entity {
+            Entity::Account(account) => drop(directory.accounts.insert(account.id, account)),
+            Entity::Mailbox(mailbox) => drop(directory.mailboxes.insert(mailbox.id, mailbox)),
+            Entity::Person(person) => drop(directory.persons.insert(person.id, person)),
+            Entity::Grant(grant) => drop(directory.grants.insert(grant.id, grant)),
+            Entity::Device(device) => drop(directory.devices.insert(device.id, device)),
+            Entity::Trunk(trunk) => drop(directory.trunks.insert(trunk.id, trunk)),
+            Entity::Node(node) => drop(directory.nodes.insert(node.id, node)),
+            Entity::Alias(alias) => drop(directory.aliases.insert(alias.id, alias)),
+            Entity::Removed(tombstone) => drop(directory.removed.insert(row, tombstone)),
         }
     }
 
@@ -52,6 +59,9 @@ impl Building {
         for device in source.devices.values() {
             self.device(&source, device);
         }
+        for alias in source.aliases.values() {
+            self.alias(&source, alias);
+        }
         for trunk in source.trunks.values() {
             self.trunk(&source, trunk);
         }
@@ -64,6 +74,18 @@ impl Building {
 
     fn missing(&mut self, row: RowId, what: &'static str, id: impl ToString) {
         self.errors.push(DirectoryError::Missing { row, what, id: id.to_string() });
+    }
+
+    fn invalid(&mut self, row: RowId, what: &'static str) {
+        self.errors.push(DirectoryError::Invalid { row, what });
+    }
+
+    /// The built-in account holds its security-admins and nothing that a call could reach.
+    fn not_of_system(&mut self, source: &Directory, row: RowId, account: AccountId) {
+        let of_system = source.accounts.get(&account).is_some_and(|it| it.name == SYSTEM_ACCOUNT);
+        if of_system {
+            self.invalid(row, "the built-in account system holds persons only");
+        }
     }
 
     fn account(&mut self, account: &Account) {
@@ -84,6 +106,7 @@ impl Building {
         if !source.accounts.contains_key(&mailbox.account) {
             self.missing(row, "account", mailbox.account);
         }
+        self.not_of_system(source, row, mailbox.account);
         if mailbox.epoch == 0 {
             self.errors.push(DirectoryError::Invalid { row, what: "its epoch is 0" });
         }
@@ -97,6 +120,14 @@ impl Building {
         let row = RowId { kind: RowKind::Person, id: person.id.as_uuid() };
         if !source.accounts.contains_key(&person.account) {
             self.missing(row, "account", person.account);
+        }
+        // What the log says of a number is said of one person, also when that one has gone.
+        let before = source.removed.values().find(|tombstone| {
+            matches!(&tombstone.kept, Kept::PersonNumber { account, number }
+                if *account == person.account && *number == person.number)
+        });
+        if let Some(before) = before {
+            self.taken(row, before.row, "number", &person.number);
         }
         let key = (person.number.clone(), person.account);
         if let Some(other) = self.directory.persons_by_number.insert(key, person.id) {
@@ -112,6 +143,10 @@ impl Building {
                     row,
                     what: "its mailbox and person are of two accounts",
                 });
+            }
+            // hipaa-controls 0: who administers cannot listen.
+            (Some(_), Some(person)) if person.roles.iter().any(|role| role.is_administrative()) => {
+                self.invalid(row, "its person has an administrative role and may hold no mailbox");
             }
             (Some(_), Some(_)) => {}
             (None, _) => self.missing(row, "mailbox", grant.mailbox),
@@ -129,6 +164,7 @@ impl Building {
         if !source.accounts.contains_key(&device.account) {
             self.missing(row, "account", device.account);
         }
+        self.not_of_system(source, row, device.account);
         let elsewhere = "it is bound outside of its account";
         match &device.bound {
             Binding::Persons(persons) => {
@@ -160,6 +196,24 @@ impl Building {
         }
     }
 
+    fn alias(&mut self, source: &Directory, alias: &Alias) {
+        let row = RowId { kind: RowKind::Alias, id: alias.id.as_uuid() };
+        if !source.accounts.contains_key(&alias.account) {
+            self.missing(row, "account", alias.account);
+        }
+        match source.mailboxes.get(&alias.mailbox) {
+            None => self.missing(row, "mailbox", alias.mailbox),
+            Some(mailbox) if mailbox.account != alias.account => {
+                self.invalid(row, "its mailbox is of another account");
+            }
+            Some(_) => {}
+        }
+        let key = (alias.name.clone(), alias.account);
+        if let Some(other) = self.directory.aliases_by_name.insert(key, alias.id) {
+            self.taken(row, RowId { id: other.as_uuid(), ..row }, "name", &alias.name);
+        }
+    }
+
     fn trunk(&mut self, source: &Directory, trunk: &Trunk) {
         let row = RowId { kind: RowKind::Trunk, id: trunk.id.as_uuid() };
         for other in
@@ -175,8 +229,12 @@ impl Building {
         {
             self.missing(row, "account", account);
         }
+        for account in &trunk.accounts {
+            self.not_of_system(source, row, *account);
+        }
         self.numbers_among(source, trunk, row);
         self.addressing(source, trunk, row);
+        self.aliases_among(source, trunk, row);
         for address in &trunk.lab_addresses {
             if let Some(other) =
                 self.directory.trunks_by_address.insert(address.to_canonical(), trunk.id)
@@ -214,7 +272,7 @@ impl Building {
                 Some(other) if other.account != mailbox.account => {
                     self.errors.push(DirectoryError::Ambiguous {
                         row,
-                        number: mailbox.number.clone(),
+                        number: format!("the mailbox number {}", mailbox.number),
                         one: Entity::Mailbox(other.clone()).row(),
                         other: Entity::Mailbox(mailbox.clone()).row(),
                     });
@@ -228,9 +286,27 @@ impl Building {
                 Some(other) if other.account != person.account => {
                     self.errors.push(DirectoryError::Ambiguous {
                         row,
-                        number: person.number.clone(),
+                        number: format!("the person number {}", person.number),
                         one: Entity::Person(other.clone()).row(),
                         other: Entity::Person(person.clone()).row(),
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The same for aliases.
+    fn aliases_among(&mut self, source: &Directory, trunk: &Trunk, row: RowId) {
+        let mut aliases: BTreeMap<&AliasName, &Alias> = BTreeMap::new();
+        for alias in source.aliases.values().filter(|a| trunk.accounts.contains(&a.account)) {
+            match aliases.insert(&alias.name, alias) {
+                Some(other) if other.account != alias.account => {
+                    self.errors.push(DirectoryError::Ambiguous {
+                        row,
+                        number: format!("the alias {}", alias.name),
+                        one: Entity::Alias(other.clone()).row(),
+                        other: Entity::Alias(alias.clone()).row(),
                     });
                 }
                 _ => {}

@@ -295,7 +295,7 @@ fn numbers_are_unique_among_the_accounts_of_every_trunk() {
             other => panic!("{other}"),
         })
         .collect();
-    assert_eq!(numbers, ["1001", "7001"]);
+    assert_eq!(numbers, ["the mailbox number 1001", "the person number 7001"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod change;
 mod delivery;
 mod directory;
+mod edit;
 mod golden;
 mod recovery;
 mod support;

@@ -29,7 +29,7 @@ pub(crate) const ACCOUNT: AccountId = AccountId::from_bytes([0xa0; 16]);
 pub(crate) const MAILBOX: MailboxId = MailboxId::from_bytes([0xb1; 16]);
 pub(crate) const OTHER_MAILBOX: MailboxId = MailboxId::from_bytes([0xb2; 16]);
 pub(crate) const NODE: NodeId = NodeId::from_bytes([0xe0; 16]);
-const PERSON: PersonId = PersonId::from_bytes([0xc1; 16]);
+pub(crate) const PERSON: PersonId = PersonId::from_bytes([0xc1; 16]);
 const SUPERVISOR: PersonId = PersonId::from_bytes([0xc2; 16]);
 const DEVICE: DeviceId = DeviceId::from_bytes([0xd1; 16]);
 
