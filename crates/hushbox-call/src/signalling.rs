@@ -18,8 +18,8 @@ use std::time::Instant;
 
 use hushbox_policy::{CallId, CallerName, CallerNumber, Now};
 use hushbox_sip::{
-    Authenticator, ConnectionId, Endpoint, Event, Failure, Flow, Invite, InviteBody, Rejection,
-    Session,
+    Authenticator, ConnectionId, Endpoint, Event, Failure, Flow, Invite, InviteBody, Reason,
+    Rejection, Session,
 };
 use hushbox_store::Directory;
 use hushbox_store::keys::ServiceKey;
@@ -30,7 +30,7 @@ use crate::EndReason;
 use crate::limits;
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
 use guard::Guard;
-use identity::Verdict;
+use identity::{Caller, Verdict};
 pub use interface::{Config, Input, Output, Peer, Refused, Why};
 
 /// The signalling of a server.
@@ -45,6 +45,7 @@ pub struct Signalling {
     connections: BTreeMap<ConnectionId, (Flow, Peer)>,
     calls: BTreeMap<CallId, Option<Session>>,
     sessions: BTreeMap<Session, CallId>,
+    callers: BTreeMap<CallId, Caller>,
     guard: Guard,
     calls_max: usize,
     record_only: bool,
@@ -72,6 +73,7 @@ impl Signalling {
             connections: BTreeMap::new(),
             calls: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            callers: BTreeMap::new(),
             guard: Guard::default(),
             calls_max: config.calls_max,
             record_only: config.record_only,
@@ -98,7 +100,7 @@ impl Signalling {
                 }
                 self.endpoint.handle_input(at, hushbox_sip::Input::StreamClosed { flow });
             }
-            Input::Directory(directory) => self.directory_changed(directory),
+            Input::Directory(directory) => self.directory_changed(now, directory),
             Input::DiskFull(full) => self.disk_full = full,
             Input::RecordOnly(record_only) => self.record_only = record_only,
             Input::Drain => self.draining = true,
@@ -169,25 +171,43 @@ impl Signalling {
         }
     }
 
-    /// Removing a record closes its connections (design.md "Who may call").
-    fn directory_changed(&mut self, directory: Arc<Directory>) {
-        for (flow, peer) in self.connections.values() {
-            let gone = match peer {
-                Peer::Nobody | Peer::Ambiguous => false,
-                Peer::Device(id) => {
-                    let certificate = |d: &Directory| d.device(*id).map(|d| d.certificate.clone());
-                    certificate(&directory) != certificate(&self.directory)
-                }
-                Peer::Trunk(id) => {
-                    let certificate = |d: &Directory| d.trunk(*id).map(|t| t.certificate.clone());
-                    certificate(&directory) != certificate(&self.directory)
-                }
-            };
-            if gone {
-                self.outputs.push_back(Output::Disconnect { flow: *flow });
+    /// Removing a record ends its calls and closes its connections (design.md "Who may call").
+    fn directory_changed(&mut self, now: Now, directory: Arc<Directory>) {
+        let before = std::mem::replace(&mut self.directory, directory);
+        let gone = |peer: &Peer| match peer {
+            Peer::Nobody | Peer::Ambiguous => false,
+            Peer::Device(id) => {
+                let certificate = |d: &Directory| d.device(*id).map(|d| d.certificate.clone());
+                certificate(&before) != certificate(&self.directory)
+            }
+            Peer::Trunk(id) => {
+                let certificate = |d: &Directory| d.trunk(*id).map(|t| t.certificate.clone());
+                certificate(&before) != certificate(&self.directory)
+            }
+        };
+        let closing = self.connections.values().filter(|(_, peer)| gone(peer));
+        let closing: Vec<Flow> = closing.map(|(flow, _)| *flow).collect();
+        self.end_calls_of_removed(now.monotonic);
+        // The BYEs go out before the connections close.
+        self.pump(now);
+        self.outputs.extend(closing.into_iter().map(|flow| Output::Disconnect { flow }));
+    }
+
+    fn end_calls_of_removed(&mut self, at: Instant) {
+        let there = |caller: &Caller| match caller {
+            Caller::Device(id) => self.directory.device(*id).is_some(),
+            Caller::Trunk(id) => self.directory.trunk(*id).is_some(),
+        };
+        let ended = self.callers.iter().filter(|(_, caller)| !there(caller));
+        let ended: Vec<CallId> = ended.map(|(call, _)| *call).collect();
+        for call in ended {
+            self.callers.remove(&call);
+            if let Some(Some(session)) = self.calls.get(&call).copied() {
+                // The call hears it as a hang-up: what was recorded is saved.
+                self.tell(session, FromSignalling::Ended(EndReason::Revoked));
+                self.endpoint.hang_up(at, session, Reason::sip(403, "Access was removed"));
             }
         }
-        self.directory = directory;
     }
 
     fn event(&mut self, now: Now, event: Event) {
@@ -239,6 +259,7 @@ impl Signalling {
 
     fn call_says(&mut self, at: Instant, call: CallId, says: ToSignalling) {
         if says == ToSignalling::Over {
+            self.callers.remove(&call);
             if let Some(Some(session)) = self.calls.remove(&call) {
                 self.sessions.remove(&session);
             }
@@ -261,7 +282,7 @@ impl Signalling {
 
     fn invite(&mut self, now: Now, session: Session, invite: &Invite) {
         match self.judge(now, invite) {
-            Ok(purpose) => self.start(now, session, invite, purpose),
+            Ok((caller, purpose)) => self.start(now, session, invite, caller, purpose),
             Err(Judgement::Reject(rejection, why)) => {
                 self.refused(rejection.status, why);
                 self.endpoint.reject(now.monotonic, session, rejection);
@@ -298,7 +319,7 @@ impl Signalling {
     }
 
     /// Who, what for, understood, room: in this order (RFC 3261 §8.2, protocols.md "Order of checks").
-    fn judge(&mut self, now: Now, invite: &Invite) -> Result<Purpose, Judgement> {
+    fn judge(&mut self, now: Now, invite: &Invite) -> Result<(Caller, Purpose), Judgement> {
         let peer = invite
             .flow
             .connection
@@ -335,15 +356,23 @@ impl Signalling {
                 let rejection = Rejection::new(503).with_retry_after(limits::RETRY_AFTER_SECS);
                 Err(Judgement::Reject(rejection, why))
             }
-            None => Ok(purpose),
+            None => Ok((caller, purpose)),
         }
     }
 
-    fn start(&mut self, now: Now, session: Session, invite: &Invite, purpose: Purpose) {
+    fn start(
+        &mut self,
+        now: Now,
+        session: Session,
+        invite: &Invite,
+        caller: Caller,
+        purpose: Purpose,
+    ) {
         let mut random = [0; 10];
         self.rng.fill_bytes(&mut random);
         let id = CallId::from_parts(unix_millis(now), random);
         self.calls.insert(id, Some(session));
+        self.callers.insert(id, caller);
         self.sessions.insert(session, id);
         let offer = match &invite.body {
             InviteBody::Sdp(sdp) => Some(sdp.clone()),

@@ -143,7 +143,10 @@ impl<'q, 'a> Names<'q, 'a> {
     fn known(&self, user: &str, among: &[AccountId]) -> Option<(&'a Mailbox, Way)> {
         let number = Number::new(user).ok();
         let numbered = number.and_then(|n| self.directory.mailbox_by_number(&n, among));
-        numbered.map(|mailbox| (mailbox, Way::Number))
+        numbered.map(|mailbox| (mailbox, Way::Number)).or_else(|| {
+            let mailbox = self.directory.mailbox_by_alias(user, among)?;
+            Some((mailbox, Way::Alias))
+        })
     }
 }
 

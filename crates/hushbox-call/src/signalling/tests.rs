@@ -47,7 +47,7 @@ fn judged_on_lab(remote: &str, from: Option<&str>, uri: &str) -> String {
 }
 
 fn judge(signalling: &mut Signalling, invite: &Invite) -> String {
-    match signalling.judge(now(), invite) {
+    match signalling.judge(now(), invite).map(|(_, purpose)| purpose) {
         Ok(Purpose::Deposit { mailbox, profile, .. }) => {
             format!("deposit {} {profile:?}", mailbox.number)
         }
@@ -360,13 +360,46 @@ fn a_changed_record_closes_its_connections() {
 }
 
 #[test]
+fn removing_a_device_ends_its_calls_and_no_others() {
+    let mut signalling = signalling();
+    let call = invite(Transport::Tls, "198.51.100.7", "sip:1001@clinic.example");
+    for (session, name) in [(1, "c7001"), (2, "cboth")] {
+        let Peer::Device(id) = device(name) else { panic!("a device") };
+        let purpose = Purpose::RefusedRetrieval(Refusal::CannotBeOpened);
+        signalling.start(now(), Session(session), &call, Caller::Device(id), purpose);
+    }
+    let mut started = Vec::new();
+    loop {
+        match signalling.poll_output() {
+            Output::Start(setup) => started.push(setup.id),
+            Output::Timeout(_) => break,
+            _ => {}
+        }
+    }
+    let before = directory();
+    let without = before.entities().filter(|entity| {
+        !matches!(entity, hushbox_store::model::Entity::Device(d) if d.username == "c7001")
+    });
+    let without = Arc::new(Directory::of(without.collect::<Vec<_>>()).unwrap());
+    signalling.handle_input(now(), Input::Directory(without));
+    let Output::ToCall { call, says: FromSignalling::Ended(EndReason::Revoked) } =
+        signalling.poll_output()
+    else {
+        panic!("its call is ended")
+    };
+    assert_eq!(call, started[0]);
+    assert!(!matches!(signalling.poll_output(), Output::ToCall { .. }), "the other goes on");
+}
+
+#[test]
 fn a_caller_who_withholds_the_number_leaves_none() {
     let mut signalling = signalling();
     let mut call = invite(Transport::Tls, "198.51.100.7", "sip:1001@clinic.example");
     call.from_user = Some("anonymous".to_owned());
     call.from_display = Some("Mary Major".to_owned());
     let purpose = Purpose::RefusedRetrieval(Refusal::CannotBeOpened);
-    signalling.start(now(), Session(1), &call, purpose);
+    let Peer::Device(device) = device("c7001") else { panic!("a device") };
+    signalling.start(now(), Session(1), &call, Caller::Device(device), purpose);
     let Output::Start(setup) = signalling.poll_output() else { panic!("no call") };
     assert!(setup.caller_number.is_none());
     assert_eq!(setup.caller_name.unwrap().expose(), "Mary Major");
