@@ -5,8 +5,9 @@
 
 use hushbox_policy::retention::RetentionRule;
 use hushbox_policy::{
-    Actor, Denied, Destroy, Export, Facts, ListMailbox, MailboxId, MessageRef, Now, Permit,
-    PersonId, Reason, Request, Reveal, Surface, authorise,
+    Actor, ChangeDirectory, Denied, Destroy, Export, Facts, ListDirectory, ListMailbox, MailboxId,
+    MessageRef, Now, Permit, PersonId, Reason, RecordKind, RecordRef, Request, Reveal, Surface,
+    authorise,
 };
 use hushbox_store::{Directory, MessageRow};
 
@@ -38,6 +39,43 @@ pub fn list(
 ) -> Result<Permit<ListMailbox>, Denied> {
     let request = Request::<ListMailbox>::new(Actor::Operator { uid }, mailbox).uid(uid);
     let facts = about(Surface::Operator, mailbox, directory, now);
+    authorise(&request, &facts)
+}
+
+/// A listing of the directory's records by a command without `--as`.
+#[expect(clippy::disallowed_methods, reason = "this crate's one module that makes facts")]
+pub fn list_directory(
+    uid: u32,
+    kind: RecordKind,
+    now: Now,
+) -> Result<Permit<ListDirectory>, Denied> {
+    let request = Request::<ListDirectory>::new(Actor::Operator { uid }, kind).uid(uid);
+    authorise(&request, &Facts::new(now.utc, Surface::Operator))
+}
+
+/// Changing a record of the directory, in a person's name.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this crate's one module that makes facts; the PIN was compared"
+)]
+pub fn change_directory(
+    by: PinCompared,
+    reason: Option<&Reason>,
+    record: RecordRef,
+    directory: &Directory,
+    now: Now,
+) -> Result<Permit<ChangeDirectory>, Denied> {
+    let mut request = Request::<ChangeDirectory>::new(Actor::Person(by.person), record).uid(by.uid);
+    if let Some(reason) = reason {
+        request = request.reason(reason.clone());
+    }
+    let mut facts = Facts::new(now.utc, Surface::Operator);
+    if let Some(system) = directory.system_account() {
+        facts = facts.system_account(system.id);
+    }
+    if let Some(person) = directory.person(by.person) {
+        facts = facts.person(person.facts()).pin_verified(by.person);
+    }
     authorise(&request, &facts)
 }
 

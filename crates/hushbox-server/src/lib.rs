@@ -13,6 +13,7 @@ pub mod config;
 pub mod control;
 pub mod decisions;
 pub mod delivery;
+pub mod directory_writer;
 pub mod files;
 pub mod housekeeping;
 pub mod identity;

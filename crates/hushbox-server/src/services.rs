@@ -95,6 +95,11 @@ impl Services {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Replaces the directory. [`crate::directory_writer`] alone does, and tells everybody else.
+    pub fn set_directory(&self, directory: Arc<Directory>) {
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
+    }
+
     /// The manifest's hash that the log has for a message under a sequence number.
     pub async fn audited_manifest(&self, message: MessageId, seq: u64) -> Option<Hash> {
         let reader = self.audit_reader.clone();

@@ -50,8 +50,8 @@ pub struct Credentials {
 pub struct Account {
     /// Its name.
     pub name: String,
-    /// `hipaa` or `standard`.
-    pub profile: String,
+    /// `hipaa` or `standard`; `null` for the built-in account `system`.
+    pub profile: Option<String>,
     /// Its SIP domain.
     pub domain: String,
     /// Its mailboxes.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use super::directory::args as directory;
 use crate::config::RtpPorts;
 
 /// A voicemail server for healthcare: encrypted messages, and a record of everybody who heard one.
@@ -37,9 +38,27 @@ pub enum Command {
     Doctor(Doctor),
     /// Say how to set up a softphone for a trial installation
     Guide(Guide),
+    /// Accounts: for security-admins of the built-in account `system`
+    #[command(subcommand)]
+    Account(directory::Account),
     /// Mailboxes
     #[command(subcommand)]
     Mailbox(Mailbox),
+    /// Persons, their roles and PINs
+    #[command(subcommand)]
+    Person(directory::Person),
+    /// Grants: who may open which mailbox, from when until when
+    #[command(subcommand)]
+    Grant(directory::Grant),
+    /// Devices: telephones and how they prove themselves
+    #[command(subcommand)]
+    Device(directory::Device),
+    /// Trunks: PBXs and how they prove themselves
+    #[command(subcommand)]
+    Trunk(directory::Trunk),
+    /// Aliases: other names of mailboxes, as DIDs
+    #[command(subcommand)]
+    Alias(directory::Alias),
     /// Messages
     #[command(subcommand)]
     Message(Message),
@@ -129,6 +148,12 @@ pub struct Guide {
 pub enum Mailbox {
     /// List the mailboxes and how many messages each holds
     List(List),
+    /// Make a mailbox; a grant opens it to a person
+    Add(directory::MailboxFields),
+    /// Change a mailbox
+    Set(directory::MailboxFields),
+    /// Remove a mailbox that holds no message and that no grant, device or alias names
+    Remove(directory::Remove),
 }
 
 /// A listing.

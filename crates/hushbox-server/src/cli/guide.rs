@@ -37,10 +37,12 @@ pub(super) fn text(config: &Config, trial: &Trial) -> String {
             writeln!(text, "  lab, TCP    {tcp} (the same)")?;
         }
         for account in &trial.accounts {
+            // The built-in account has no profile and no telephone.
+            let Some(profile) = &account.profile else { continue };
             writeln!(
                 text,
-                "\n  account {} (profile {}), domain {}",
-                account.name, account.profile, account.domain
+                "\n  account {} (profile {profile}), domain {}",
+                account.name, account.domain
             )?;
             for mailbox in &account.mailboxes {
                 for person in &mailbox.persons {

@@ -47,7 +47,7 @@ pub(super) fn export(args: &MessageExport) -> Result<(), Failure> {
                 Ok(())
             }
             Reply::Audio(text) => file.as_mut().map_or(Ok(()), |file| file.append(&text)),
-            Reply::Row(_) | Reply::End | Reply::Refused(_) => Ok(()),
+            Reply::Row(_) | Reply::Secret { .. } | Reply::End | Reply::Refused(_) => Ok(()),
         }
     });
     match (done, file) {

@@ -3,6 +3,7 @@
 pub mod args;
 mod audit;
 mod check_config;
+mod directory;
 mod doctor;
 mod guide;
 mod mailbox;
@@ -16,7 +17,7 @@ mod wav;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use args::{At, Audit, Cli, Command, Mailbox, Message};
+use args::{At, Audit, Cli, Command, Message};
 
 use crate::config::{self, Config};
 use crate::control::Secret;
@@ -40,7 +41,13 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::CheckConfig(args) => check_config::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Guide(args) => guide::run(&args),
-        Command::Mailbox(Mailbox::List(args)) => mailbox::list(&args),
+        Command::Account(command) => directory::account(command),
+        Command::Mailbox(command) => directory::mailbox(command),
+        Command::Person(command) => directory::person(command),
+        Command::Grant(command) => directory::grant(command),
+        Command::Device(command) => directory::device(command),
+        Command::Trunk(command) => directory::trunk(command),
+        Command::Alias(command) => directory::alias(command),
         Command::Message(Message::List(args)) => message::list(&args),
         Command::Message(Message::Export(args)) => message::export(&args),
         Command::Resolve(args) => resolve::resolve(&args),

@@ -52,6 +52,11 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Bool(true)) => "yes".to_owned(),
         Some(Value::Bool(false)) => "no".to_owned(),
+        Some(Value::Array(list)) if list.is_empty() => return "-".to_owned(),
+        Some(Value::Array(list)) => {
+            let words: Vec<String> = list.iter().map(|value| cell(Some(value))).collect();
+            words.join(",")
+        }
         Some(other) => other.to_string(),
     };
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()

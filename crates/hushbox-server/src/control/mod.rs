@@ -4,6 +4,7 @@
 //! caller asks for a person's PIN besides. The peer's uid is in every record.
 
 pub mod client;
+pub mod directory;
 pub mod server;
 pub mod socket;
 
@@ -36,6 +37,8 @@ pub enum Request {
         /// In whose name.
         by: InTheNameOf,
     },
+    /// A list or a change of the directory's records.
+    Directory(directory::DirectoryRequest),
 }
 
 /// An INVITE, and whose it would be.
@@ -106,6 +109,13 @@ pub enum Reply {
     },
     /// Samples, little-endian, in Base64.
     Audio(String),
+    /// A secret that was made and is shown this once.
+    Secret {
+        /// What it is: `PIN of 7003`.
+        name: String,
+        /// The secret.
+        secret: Secret,
+    },
     /// All was said.
     End,
     /// It was not done, and why.
@@ -116,6 +126,7 @@ pub enum Reply {
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Secret { name, .. } => write!(f, "Secret({name})"),
             Self::Row(_) => f.write_str("Row(..)"),
             Self::AudioFormat { sample_rate } => {
                 f.debug_struct("AudioFormat").field("sample_rate", sample_rate).finish()

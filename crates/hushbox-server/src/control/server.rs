@@ -115,11 +115,14 @@ mod tests {
     use std::io::{Read, Write};
     use std::path::Path;
 
+    use hushbox_backend::key_files::KeyFiles;
+
     use super::*;
     use crate::config::Config;
     use crate::control::client::{self, ControlError};
     use crate::control::socket::{SocketPath, bind};
     use crate::control::{InTheNameOf, Secret};
+    use crate::directory_writer::DirectoryWriter;
     use crate::operator::Status;
     use crate::server::data::tests::open_trial;
     use crate::trial::Trial;
@@ -129,7 +132,10 @@ mod tests {
         let (config, services) = open_trial(parent).await;
         let listener = bind(config.socket_folder(), Config::SOCKET).expect("bound");
         let status = Status { sip: crate::trial::Sip::default(), record_only: false };
-        tokio::spawn(serve(listener, Operator::new(services, status)));
+        let keys = KeyFiles::at(&config.keys, &config.data);
+        let (says, _) = tokio::sync::mpsc::unbounded_channel();
+        let writer = DirectoryWriter::new(keys, config.realm.clone(), None, says);
+        tokio::spawn(serve(listener, Operator::new(services, Arc::new(writer), status)));
         config
     }
 

@@ -3,6 +3,7 @@
 //! A listing is one audit record with the caller's uid. Showing a caller and exporting a message need a person: their
 //! PIN, compared under the same lock-out as at a telephone, and one record a message.
 
+mod directory;
 mod export;
 mod listing;
 mod person;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::control::{Reply, Request};
 use crate::decisions;
+use crate::directory_writer::DirectoryWriter;
 use crate::services::Services;
 use crate::trial::Sip;
 
@@ -53,6 +55,9 @@ pub enum OperatorError {
     /// The server has no root key.
     #[error("this server only records: messages can't be opened now")]
     RecordOnly,
+    /// The directory would break its rules.
+    #[error("refused, and nothing was changed:\n{0}")]
+    Directory(String),
     /// What was typed names nothing.
     #[error("{0}")]
     Unknown(String),
@@ -65,6 +70,7 @@ pub enum OperatorError {
 #[derive(Clone, Debug)]
 pub struct Operator {
     services: Arc<Services>,
+    writer: Arc<DirectoryWriter>,
     status: Status,
 }
 
@@ -82,8 +88,8 @@ pub type Replies = mpsc::Sender<Reply>;
 
 impl Operator {
     /// Over these services.
-    pub fn new(services: Arc<Services>, status: Status) -> Self {
-        Self { services, status }
+    pub fn new(services: Arc<Services>, writer: Arc<DirectoryWriter>, status: Status) -> Self {
+        Self { services, writer, status }
     }
 
     /// Does one command for the user `uid`.
@@ -105,6 +111,7 @@ impl Operator {
                 self.message_list(uid, mailbox.as_deref(), reveal.as_ref(), replies).await
             }
             Request::Resolve(asked) => self.resolve(&asked, replies).await,
+            Request::Directory(request) => self.directory(uid, request, replies).await,
             Request::MessageExport { id, by } => self.message_export(uid, &id, &by, replies).await,
         }
     }

@@ -38,6 +38,7 @@ pub(super) struct Data {
     pub(super) spools: BTreeMap<u16, (Spool, Recovered)>,
     pub(super) audited: Arc<BTreeMap<MessageId, Audited>>,
     pub(super) service_key: ServiceKey,
+    pub(super) keys: KeyFiles,
 }
 
 impl Data {
@@ -82,7 +83,7 @@ impl Data {
         };
         let services = Arc::new(Services::new(parts));
         let audited = Arc::new(audited);
-        Ok(Self { services, spools, audited, service_key: keys.service_key()? })
+        Ok(Self { services, spools, audited, service_key: keys.service_key()?, keys })
     }
 }
 

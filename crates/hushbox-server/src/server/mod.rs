@@ -23,6 +23,7 @@ use crate::client_certificates::{AuthorityError, ClientCertificates};
 use crate::config::Config;
 use crate::control;
 use crate::delivery::{self, Deliveries};
+use crate::directory_writer::DirectoryWriter;
 use crate::listener::{Connections, Numbering, tcp, tls as tls_listener, udp};
 use crate::media_shard::{self, Shard};
 use crate::operator::{Operator, Status};
@@ -177,6 +178,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
             arrivals.clone(),
         ));
     }
+    let mut tls_clients = None;
     if let Some((listener, local)) = sockets.tls {
         let records = Arc::new(CertificateRecords(services.directory()));
         let clients = Arc::new(ClientCertificates::new(
@@ -184,6 +186,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
             records,
             tls::provider(),
         )?);
+        tls_clients = Some(Arc::clone(&clients));
         let acceptor = TlsAcceptor::from(tls::server_config(&config, Arc::clone(&clients))?);
         let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("tls"))?;
         let rejected = note_rejected(services.audit.clone());
@@ -194,7 +197,9 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
 
     let socket = control::socket::bind(config.socket_folder(), Config::SOCKET)
         .map_err(doing("the control socket"))?;
-    let operator = Operator::new(Arc::clone(&services), Status { sip: addresses, record_only });
+    let writer = DirectoryWriter::new(data.keys, config.realm.clone(), tls_clients, says.clone());
+    let status = Status { sip: addresses, record_only };
+    let operator = Operator::new(Arc::clone(&services), Arc::new(writer), status);
     tokio::spawn(control::server::serve(socket, operator));
     tokio::spawn(housekeeping::run(Arc::clone(&services)));
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hushbox_policy::{
     AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, Number, Pepper, PersonId,
-    PinVerifier, Role, TrunkId, pin_rules,
+    PinVerifier, Profile, Role, SYSTEM_ACCOUNT, TrunkId, pin_rules,
 };
 use hushbox_sip::auth::{Algorithm, ha1};
 use hushbox_store::hpke;
@@ -16,7 +16,7 @@ use hushbox_store::model::{
 };
 use jiff::Timestamp;
 
-use super::plan::{self, ACCOUNTS, DOCTOR, TRUNK_NAME};
+use super::plan::{self, ACCOUNTS, DOCTOR, SYSTEM_ADMIN, SYSTEM_DOMAIN, TRUNK_NAME};
 use super::{Certificates, TrialError};
 use crate::client_certificates::sha256;
 use crate::control::Secret;
@@ -57,12 +57,13 @@ pub(super) fn make(
     for plan in &ACCOUNTS {
         let account = maker.account(plan)?;
         ids.push(account.id);
-        let supervisor = maker.person(&account, plan.supervisor, [Role::Supervisor].into())?;
+        let supervisor = maker.staff(account.id, plan.supervisor, Role::Supervisor)?;
+        let admin = maker.staff(account.id, plan.admin, Role::SecurityAdmin)?;
         let mut mailboxes = Vec::new();
         for (mailbox, person) in plan.mailboxes {
             let (mailbox, person) =
                 maker.mailbox(&account, mailbox, person, MailboxPurpose::Normal)?;
-            maker.grant(mailbox.0, supervisor.id, GrantKind::Supervisor);
+            maker.grant(mailbox.0, supervisor.0, GrantKind::Supervisor);
             mailboxes.push(trial::Mailbox { number: mailbox.1, persons: vec![person] });
         }
         if plan.name == DOCTOR.0 {
@@ -73,17 +74,13 @@ pub(super) fn make(
         }
         accounts.push(trial::Account {
             name: plan.name.to_owned(),
-            profile: account.profile.as_str().to_owned(),
+            profile: Some(account.profile.as_str().to_owned()),
             domain: plan.domain.to_owned(),
             mailboxes,
-            staff: vec![trial::Staff {
-                number: plan.supervisor.to_owned(),
-                pin: Secret::new(supervisor.pin),
-                totp: None,
-                roles: vec![Role::Supervisor.as_str().to_owned()],
-            }],
+            staff: vec![supervisor.1, admin.1],
         });
     }
+    accounts.push(maker.system()?);
     maker.trunk(ids);
     let doctor =
         doctor.ok_or_else(|| TrialError::Data("the plan has no account for doctor".into()))?;
@@ -101,7 +98,7 @@ struct Maker<'a> {
 /// An account that was made, with the key that its mailboxes' keys are wrapped by.
 struct MadeAccount {
     id: AccountId,
-    profile: hushbox_policy::Profile,
+    profile: Profile,
     domain: &'static str,
     key: AccountKey,
 }
@@ -120,6 +117,29 @@ macro_rules! new_id {
 
 impl Maker<'_> {
     fn account(&mut self, plan: &plan::Account) -> Result<MadeAccount, TrialError> {
+        let (id, key) = self.new_account(plan.name, plan.domain, plan.profile)?;
+        Ok(MadeAccount { id, profile: plan.profile, domain: plan.domain, key })
+    }
+
+    /// The built-in account, with its one security-admin. It is held to more than it can break.
+    fn system(&mut self) -> Result<trial::Account, TrialError> {
+        let (id, _) = self.new_account(SYSTEM_ACCOUNT, SYSTEM_DOMAIN, Profile::Hipaa)?;
+        let (_, admin) = self.staff(id, SYSTEM_ADMIN, Role::SecurityAdmin)?;
+        Ok(trial::Account {
+            name: SYSTEM_ACCOUNT.to_owned(),
+            profile: None,
+            domain: SYSTEM_DOMAIN.to_owned(),
+            mailboxes: Vec::new(),
+            staff: vec![admin],
+        })
+    }
+
+    fn new_account(
+        &mut self,
+        name: &str,
+        domain: &str,
+        profile: Profile,
+    ) -> Result<(AccountId, AccountKey), TrialError> {
         let id = new_id!(AccountId, self.now);
         let key = AccountKey::from_bytes(&zeroize::Zeroizing::new(random::bytes()));
         let wrapped_key =
@@ -127,13 +147,31 @@ impl Maker<'_> {
         let baa = BaaRecord { text: "self-hosted, trial".to_owned(), recorded_at: self.now };
         self.entities.push(Entity::Account(Account {
             id,
-            name: plan.name.to_owned(),
-            profile: plan.profile,
-            domain: plan.domain.to_owned(),
+            name: name.to_owned(),
+            profile,
+            domain: domain.to_owned(),
             wrapped_key,
             baa: Some(baa),
         }));
-        Ok(MadeAccount { id, profile: plan.profile, domain: plan.domain, key })
+        Ok((id, key))
+    }
+
+    /// A person without a mailbox.
+    fn staff(
+        &mut self,
+        account: AccountId,
+        number: &str,
+        role: Role,
+    ) -> Result<(PersonId, trial::Staff), TrialError> {
+        let made = self.person(account, number, [role].into())?;
+        let roles = vec![role.as_str().to_owned()];
+        let staff = trial::Staff {
+            number: number.to_owned(),
+            pin: Secret::new(made.pin),
+            totp: None,
+            roles,
+        };
+        Ok((made.id, staff))
     }
 
     /// A mailbox, its one person, the grant between them, and that person's telephone.
@@ -161,7 +199,7 @@ impl Maker<'_> {
             wrapped_private_key,
             purpose,
         }));
-        let made = self.person(account, person, [Role::User].into())?;
+        let made = self.person(account.id, person, [Role::User].into())?;
         self.grant(id, made.id, GrantKind::Owner);
         let device = self.device(account, person, made.id)?;
         let person = trial::Person {
@@ -174,7 +212,7 @@ impl Maker<'_> {
 
     fn person(
         &mut self,
-        account: &MadeAccount,
+        account: AccountId,
         person: &str,
         roles: BTreeSet<Role>,
     ) -> Result<MadePerson, TrialError> {
@@ -185,7 +223,7 @@ impl Maker<'_> {
         let pin = pin.expose().to_owned();
         self.entities.push(Entity::Person(Person {
             id,
-            account: account.id,
+            account,
             number,
             verifier,
             roles,
@@ -224,8 +262,8 @@ impl Maker<'_> {
         let digest_sha256 = Some(seal(DigestAlgorithm::Sha256, Algorithm::Sha256)?);
         // MD5 is for lab listeners, where accounts of the profile hipaa do not exist.
         let digest_md5 = match account.profile {
-            hushbox_policy::Profile::Standard => Some(seal(DigestAlgorithm::Md5, Algorithm::Md5)?),
-            hushbox_policy::Profile::Hipaa => None,
+            Profile::Standard => Some(seal(DigestAlgorithm::Md5, Algorithm::Md5)?),
+            Profile::Hipaa => None,
         };
         let credentials = self.certificates.device(&username, account.domain)?;
         self.entities.push(Entity::Device(Device {
@@ -266,7 +304,7 @@ fn number(text: &str) -> Result<Number, TrialError> {
 }
 
 /// The machine's time zone by its name.
-fn time_zone() -> String {
+pub(crate) fn time_zone() -> String {
     jiff::tz::TimeZone::system().iana_name().unwrap_or("UTC").to_owned()
 }
 

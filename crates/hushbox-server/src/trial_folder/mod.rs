@@ -7,6 +7,8 @@ mod data;
 mod directory;
 pub mod plan;
 
+pub(crate) use directory::time_zone;
+
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -206,10 +208,22 @@ mod tests {
         let accounts: Vec<_> = trial
             .accounts
             .iter()
-            .map(|account| (account.name.as_str(), account.profile.as_str(), numbers(account)))
+            .map(|account| (account.name.as_str(), account.profile.as_deref(), numbers(account)))
             .collect();
-        assert_eq!(accounts[0], ("clinic", "hipaa", vec!["1001".to_owned(), "1002".to_owned()]));
-        assert_eq!(accounts[1], ("trial", "standard", vec!["2001".to_owned()]));
+        assert_eq!(
+            accounts[0],
+            ("clinic", Some("hipaa"), vec!["1001".to_owned(), "1002".to_owned()])
+        );
+        assert_eq!(accounts[1], ("trial", Some("standard"), vec!["2001".to_owned()]));
+        assert_eq!(accounts[2], ("system", None, Vec::new()));
+        let admins: Vec<_> = trial
+            .accounts
+            .iter()
+            .flat_map(|account| &account.staff)
+            .filter(|staff| staff.roles == ["security-admin"])
+            .map(|staff| staff.number.as_str())
+            .collect();
+        assert_eq!(admins, ["7902", "7112", "9000"]);
         assert_eq!(trial.accounts[0].staff[0].number, "7900");
         assert_eq!(
             (trial.doctor.mailbox.as_str(), trial.doctor.person.number.as_str()),

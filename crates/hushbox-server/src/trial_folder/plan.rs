@@ -1,4 +1,4 @@
-//! What a trial installation holds: two accounts, one of each profile.
+//! What a trial installation holds: two accounts, one of each profile, and the built-in one.
 
 use hushbox_policy::Profile;
 
@@ -14,6 +14,8 @@ pub struct Account {
     pub mailboxes: &'static [(&'static str, &'static str)],
     /// The number of the supervisor, who has a grant on each of `mailboxes`.
     pub supervisor: &'static str,
+    /// The number of the security-admin.
+    pub admin: &'static str,
 }
 
 /// The accounts.
@@ -24,6 +26,7 @@ pub const ACCOUNTS: [Account; 2] = [
         domain: "clinic.example",
         mailboxes: &[("1001", "7001"), ("1002", "7002")],
         supervisor: "7900",
+        admin: "7902",
     },
     Account {
         name: "trial",
@@ -31,11 +34,18 @@ pub const ACCOUNTS: [Account; 2] = [
         domain: "trial.example",
         mailboxes: &[("2001", "7101")],
         supervisor: "7910",
+        admin: "7112",
     },
 ];
 
 /// The account that `hushbox doctor` calls, and its mailbox and person there.
 pub const DOCTOR: (&str, &str, &str) = ("clinic", "1099", "7099");
+
+/// The security-admin of the built-in account, who changes accounts and trunks.
+pub const SYSTEM_ADMIN: &str = "9000";
+
+/// The built-in account's domain: one that no call can name (RFC 6761 §6.4).
+pub const SYSTEM_DOMAIN: &str = "system.invalid";
 
 /// The trunk's name in its certificate.
 pub const TRUNK_NAME: &str = "sip:pbx.clinic.example";
