@@ -129,3 +129,57 @@ fn what_the_pbx_says_picks_the_mailbox_and_the_greeting() {
     let text = trial.command(&["resolve", "/nowhere/invite.txt"]);
     assert!(!text.status.success());
 }
+
+/// `trunk set pbx ...` in the name of the trial's security-admin of `system`.
+fn set_trunk(trial: &Trial, options: &[&str]) -> Result<Value, String> {
+    let json = trial.json();
+    let accounts = json["accounts"].as_array().expect("accounts");
+    let system = accounts.iter().find(|a| a["profile"].is_null()).expect("the built-in account");
+    let admin = &system["staff"][0];
+    let pin_file = trial.dir().join("pin");
+    std::fs::write(&pin_file, admin["pin"].as_str().expect("a PIN")).expect("written");
+    let number = admin["number"].as_str().expect("a number");
+    let mut args = vec!["trunk", "set", "pbx", "--json", "--as", number, "--pin-file"];
+    args.push(pin_file.to_str().expect("a path"));
+    args.extend(options);
+    let output = trial.command(&args);
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("one JSON array");
+    Ok(rows.into_iter().next().expect("one row"))
+}
+
+#[test]
+fn a_trunk_names_mailboxes_as_it_was_set_to() {
+    let trial = Trial::start(&[]);
+    let did = to_pilot(&trial, "", &[("Diversion", "<tel:+15555551002>;reason=no-answer")]);
+    assert_eq!(resolved(&trial, &did)["outcome"], "nobody");
+
+    let row = set_trunk(&trial, &["--digits", "+15555551XXX=1XXX", "--catch-all", "clinic/1001"])
+        .expect("set");
+    assert_eq!(row["digits"][0], "+15555551XXX=1XXX", "{row}");
+    let row = resolved(&trial, &did);
+    assert_eq!((&row["mailbox"], &row["way"]), (&"1002".into(), &"digits".into()), "{row}");
+    assert_eq!(row["greeting"], "no-answer", "{row}");
+    let left = place(&did, &leave_at_once(&speech(3, Duration::from_secs(2))));
+    assert!(left.is_ok(), "{:?} {:?}", left.refusal, left.steps);
+    assert_eq!(delivered(&trial, "1002", 1).len(), 1);
+    let nobody = to_pilot(&trial, "", &[]);
+    let row = resolved(&trial, &nobody);
+    assert_eq!((&row["mailbox"], &row["way"]), (&"1001".into(), &"catch-all".into()), "{row}");
+
+    set_trunk(&trial, &["--trust", "target", "--no-catch-all"]).expect("set");
+    let row = resolved(&trial, &did);
+    assert_eq!(row["status"], 404, "{row}");
+    assert_eq!(row["ignored"][0]["why"], "not-trusted", "{row}");
+    for (options, why) in [
+        (&["--order", "target,target"][..], "names a rule twice"),
+        (&["--order", "to"], "invalid value"),
+        (&["--digits", "XX=XXX"], "invalid value"),
+        (&["--catch-all", "clinic/9999"], "no mailbox"),
+    ] {
+        let said = set_trunk(&trial, options).expect_err("refused");
+        assert!(said.contains(why), "{options:?}: {said}");
+    }
+}

@@ -56,6 +56,25 @@ pub enum Diverted {
     Newest,
 }
 
+impl Diverted {
+    /// The name, as commands and records have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Oldest => "oldest",
+            Self::Newest => "newest",
+        }
+    }
+}
+
+impl std::str::FromStr for Diverted {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        [Self::Oldest, Self::Newest].into_iter().find(|d| d.as_str() == text).ok_or(Error::Name)
+    }
+}
+
 /// How a trunk names mailboxes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -166,7 +166,10 @@ impl<'a> Asker<'a> {
         use hushbox_store::model::CertificateBinding::{AuthorityAndName, KeyHash};
         let Asker::Trunk(trunk) = self else { return None };
         match trunk.certificate.as_ref()? {
-            AuthorityAndName { name, .. } => Some(name.strip_prefix("sip:").unwrap_or(name)),
+            AuthorityAndName { name, .. } => {
+                let host = name.strip_prefix("sip:").or_else(|| name.strip_prefix("dns:"));
+                Some(host.unwrap_or(name))
+            }
             KeyHash(_) => None,
         }
     }

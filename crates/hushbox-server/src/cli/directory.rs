@@ -1,5 +1,6 @@
 //! `hushbox account|mailbox|person|grant|device|trunk|alias list|add|set|remove`
 
+mod addressing;
 pub mod args;
 mod certificate;
 mod secret_file;
@@ -166,6 +167,7 @@ pub(super) fn trunk(command: Trunk) -> Result<(), Failure> {
             certificate: certificate::binding(args.certificate, false)?,
             accounts: given(args.accounts),
             lab_addresses: given(args.lab_addresses).or(none),
+            addressing: args.addressing.into(),
         };
         Ok((args.by, Fields::Trunk(fields)))
     };

@@ -4,9 +4,10 @@
 //! ACCOUNT/NUMBER (a bare number is of the administrator's account), devices by user name, grants by id, aliases by
 //! alias. In a change, what is `None` stays as it is.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use hushbox_policy::{GrantKind, Profile, RecordKind, Role};
+use hushbox_policy::{AddressRule, DigitRule, Diverted, GrantKind, Profile, RecordKind, Role};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -209,6 +210,37 @@ pub struct TrunkFields {
     pub accounts: Option<Vec<String>>,
     /// The addresses that are this trunk on `lab` listeners.
     pub lab_addresses: Option<Vec<IpAddr>>,
+    /// How it names mailboxes.
+    #[serde(default)]
+    pub addressing: AddressingFields,
+}
+
+/// How a trunk names mailboxes.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressingFields {
+    /// What is looked at, in this order.
+    pub order: Option<Vec<AddressRule>>,
+    /// What is believed.
+    pub trusted: Option<BTreeSet<AddressRule>>,
+    /// Which of several diversions counts.
+    pub diverted: Option<Diverted>,
+    /// Host names that stand for the trunk.
+    pub hosts: Option<Vec<String>>,
+    /// How its numbers become ours.
+    pub digits: Option<Vec<DigitRule>>,
+    /// Whose calls that name nobody are.
+    pub catch_all: Option<CatchAll>,
+}
+
+/// The mailbox of calls that name none.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CatchAll {
+    /// They are answered 404.
+    None,
+    /// ACCOUNT/NUMBER.
+    Mailbox(String),
 }
 
 /// Of an alias.

@@ -9,6 +9,7 @@ use hushbox_policy::{GrantKind, Profile, Role};
 use jiff::Timestamp;
 
 use super::super::args::{At, List};
+use super::addressing::AddressingArgs;
 use crate::control::directory::Until;
 
 /// `account ...`
@@ -370,6 +371,9 @@ pub struct TrunkFields {
     /// No address is this trunk on `lab` listeners
     #[arg(long, conflicts_with = "lab_addresses")]
     pub no_lab_address: bool,
+    /// How it names mailboxes.
+    #[command(flatten)]
+    pub addressing: AddressingArgs,
     /// In whose name.
     #[command(flatten)]
     pub by: By,

@@ -4,6 +4,7 @@
 //! store afterwards.
 
 mod accounts;
+mod addressing;
 mod devices;
 
 use hushbox_policy::{

@@ -72,6 +72,10 @@ fn row(entity: &Entity, directory: &Directory) -> Option<Value> {
             "name": trunk.name, "certificate": certificate(trunk.certificate.as_ref()),
             "accounts": trunk.accounts.iter().map(|id| account(*id, directory)).collect::<Vec<_>>(),
             "lab_addresses": trunk.lab_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "order": trunk.addressing.order, "trusted": trunk.addressing.trusted,
+            "diverted": trunk.addressing.diverted, "hosts": trunk.addressing.hosts,
+            "digits": trunk.addressing.digits.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "catch_all": trunk.addressing.catch_all.map(|id| mailbox(id, directory)),
             "id": id,
         }),
         Entity::Alias(alias) => json!({

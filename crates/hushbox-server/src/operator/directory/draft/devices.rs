@@ -99,6 +99,7 @@ impl Drafter<'_> {
         if let Some(addresses) = fields.lab_addresses {
             trunk.lab_addresses = addresses;
         }
+        self.addressing(fields.addressing, &mut trunk.addressing)?;
         draft.edits.push(Edit::put(Entity::Trunk(trunk)));
         Ok(())
     }
