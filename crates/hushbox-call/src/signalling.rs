@@ -19,7 +19,7 @@ use std::time::Instant;
 use hushbox_policy::{CallId, CallerName, CallerNumber, Now};
 use hushbox_sip::{
     Authenticator, ConnectionId, Endpoint, Event, Failure, Flow, Invite, InviteBody, Reason,
-    Rejection, Session,
+    Rejection, Session, Tap,
 };
 use hushbox_store::Directory;
 use hushbox_store::keys::ServiceKey;
@@ -141,6 +141,16 @@ impl Signalling {
     /// Whether nothing is left in its tables: no call, no session.
     pub fn is_quiet(&self) -> bool {
         self.calls.is_empty() && self.sessions.is_empty()
+    }
+
+    /// Why a caller who wants to leave a message would be refused now, whoever it is: what readiness says.
+    pub fn refuses(&self) -> Option<Why> {
+        self.busy(true)
+    }
+
+    /// Shows `tap` every SIP message that comes in from now on.
+    pub fn set_tap(&mut self, tap: Box<dyn Tap>) {
+        self.endpoint.set_tap(tap);
     }
 
     /// How much the SIP endpoint holds.
@@ -284,7 +294,7 @@ impl Signalling {
         match self.judge(now, invite) {
             Ok((caller, purpose)) => self.start(now, session, invite, caller, purpose),
             Err(Judgement::Reject(rejection, why)) => {
-                self.refused(rejection.status, why);
+                self.refused(invite, rejection.status, why);
                 self.endpoint.reject(now.monotonic, session, rejection);
             }
             Err(Judgement::Challenge { stale, wrong }) => {
@@ -302,15 +312,15 @@ impl Signalling {
                 let held = wrong.then(|| self.guard.wrong(now.monotonic, ip));
                 match held {
                     None | Some(guard::Answer::AtOnce) => {
-                        self.refused(401, why);
+                        self.refused(invite, 401, why);
                         self.endpoint.challenge(now.monotonic, session, challenges);
                     }
                     Some(guard::Answer::Later) => {
-                        self.refused(401, why);
+                        self.refused(invite, 401, why);
                         self.guard.hold(now.monotonic, ip, session, challenges);
                     }
                     Some(guard::Answer::Drop) => {
-                        self.refused(0, Why::TooManyWrongDigests);
+                        self.refused(invite, 0, Why::TooManyWrongDigests);
                         self.endpoint.discard(now.monotonic, session);
                     }
                 }
@@ -342,21 +352,25 @@ impl Signalling {
         if let Some(rejection) = invite.after_authentication() {
             return Err(Judgement::Reject(rejection, Why::NotUnderstood));
         }
-        let busy = if self.draining {
-            Some(Why::Draining)
-        } else if self.calls.len() >= self.calls_max {
-            Some(Why::Full)
-        } else if self.disk_full && matches!(purpose, Purpose::Deposit { .. }) {
-            Some(Why::DiskFull)
-        } else {
-            None
-        };
-        match busy {
+        match self.busy(matches!(purpose, Purpose::Deposit { .. })) {
             Some(why) => {
                 let rejection = Rejection::new(503).with_retry_after(limits::RETRY_AFTER_SECS);
                 Err(Judgement::Reject(rejection, why))
             }
             None => Ok((caller, purpose)),
+        }
+    }
+
+    /// Why no call gets in now.
+    fn busy(&self, deposit: bool) -> Option<Why> {
+        if self.draining {
+            Some(Why::Draining)
+        } else if self.calls.len() >= self.calls_max {
+            Some(Why::Full)
+        } else if self.disk_full && deposit {
+            Some(Why::DiskFull)
+        } else {
+            None
         }
     }
 
@@ -395,8 +409,9 @@ impl Signalling {
         }
     }
 
-    fn refused(&mut self, status: u16, why: Why) {
-        self.outputs.push_back(Output::Refused(Refused { status, why }));
+    fn refused(&mut self, invite: &Invite, status: u16, why: Why) {
+        let call_id_hash = invite.call_id_hash;
+        self.outputs.push_back(Output::Refused(Refused { status, why, call_id_hash }));
     }
 }
 

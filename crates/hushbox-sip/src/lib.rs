@@ -22,6 +22,7 @@ pub mod message;
 pub mod pasted;
 mod rejection;
 pub mod retargeting;
+mod tap;
 mod transaction;
 
 mod transport;
@@ -37,4 +38,5 @@ pub use limits::Limits;
 pub use message::Message;
 
 pub use rejection::{Reason, ReasonProtocol, Rejection};
+pub use tap::Tap;
 pub use transport::{ConnectionId, Flow, HostPort, Listener, Transport};

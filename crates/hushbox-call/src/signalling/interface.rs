@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hushbox_policy::{CallId, DeviceId, TrunkId};
-use hushbox_sip::Flow;
+use hushbox_sip::{CallIdHash, Flow};
 use hushbox_store::Directory;
 use hushbox_store::keys::ServiceKey;
 
@@ -167,6 +167,8 @@ pub struct Refused {
     pub status: u16,
     /// Why.
     pub why: Why,
+    /// What stands for its SIP Call-ID in logs and traces.
+    pub call_id_hash: CallIdHash,
 }
 
 /// Why a call was refused.
@@ -199,6 +201,22 @@ pub enum Why {
 }
 
 impl Why {
+    /// Every reason, for tables of metrics and documentation.
+    pub const ALL: [Self; 12] = [
+        Self::Challenged,
+        Self::WrongDigest,
+        Self::StaleNonce,
+        Self::TooManyWrongDigests,
+        Self::AmbiguousCertificate,
+        Self::NotThisDevices,
+        Self::NoSuchNumber,
+        Self::Loop,
+        Self::NotUnderstood,
+        Self::DiskFull,
+        Self::Full,
+        Self::Draining,
+    ];
+
     /// The stable name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -237,6 +255,13 @@ mod tests {
     use hushbox_sip::Transport;
 
     use super::*;
+
+    #[test]
+    fn every_reason_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> =
+            Why::ALL.iter().map(|why| why.as_str()).collect();
+        assert_eq!(names.len(), Why::ALL.len());
+    }
 
     #[test]
     fn messages_are_never_printed() {

@@ -198,12 +198,15 @@ fn a_full_disk_stops_deposits_and_a_draining_or_full_server_all_calls() {
     let ask = |signalling: &mut Signalling, uri: &str| {
         judge(signalling, &invite(Transport::Tls, "198.51.100.7", uri))
     };
+    assert_eq!(signalling.refuses(), None);
     signalling.disk_full = true;
+    assert_eq!(signalling.refuses(), Some(Why::DiskFull));
     assert_eq!(ask(&mut signalling, "sip:1001@clinic.example"), "503 Retry-After");
     assert_eq!(ask(&mut signalling, "sip:*97@clinic.example"), "retrieval");
     assert_eq!(ask(&mut signalling, "sip:9999@clinic.example"), "403", "known first");
     signalling.disk_full = false;
     signalling.draining = true;
+    assert_eq!(signalling.refuses(), Some(Why::Draining));
     assert_eq!(ask(&mut signalling, "sip:*97@clinic.example"), "503 Retry-After");
     signalling.draining = false;
     for n in 0..4 {

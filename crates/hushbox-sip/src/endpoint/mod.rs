@@ -16,6 +16,7 @@ use crate::auth::Challenge;
 use crate::event::{Event, RequestId, Session};
 use crate::limits::Limits;
 use crate::rejection::{Reason, Rejection};
+use crate::tap::Tap;
 use crate::transaction::{InviteServer, Key, Keys, NonInviteServer};
 use crate::transport::{ConnectionId, Flow, HostPort, Listener};
 use bytes::Bytes;
@@ -121,6 +122,7 @@ pub struct Endpoint {
     connections: BTreeMap<ConnectionId, Connection>,
     identities: BTreeMap<ConnectionId, u64>,
     error_replies: ErrorReplies,
+    tap: Option<Box<dyn Tap>>,
 }
 
 impl Endpoint {
@@ -150,7 +152,13 @@ impl Endpoint {
             connections: BTreeMap::new(),
             identities: BTreeMap::new(),
             error_replies: ErrorReplies::default(),
+            tap: None,
         }
+    }
+
+    /// Shows `tap` every message that comes in from now on.
+    pub fn set_tap(&mut self, tap: Box<dyn Tap>) {
+        self.tap = Some(tap);
     }
 
     /// Takes an input. Drain [`Endpoint::poll_output`] afterwards.

@@ -5,6 +5,7 @@ use super::invite::unsupported;
 use super::respond::{ALLOW, reach};
 use crate::error::ParseError;
 use crate::framing::Framed;
+use crate::invite::CallIdHash;
 use crate::message::method::Method;
 use crate::message::uri::Scheme;
 use crate::message::write::Reach;
@@ -37,6 +38,7 @@ impl Endpoint {
             // RFC 5626 §3.5.1.
             Framed::Ping => self.transmit(flow, Bytes::from_static(b"\r\n")),
             Framed::Broken { error, head } => {
+                self.show_malformed(flow, *error);
                 if let Ok(draft) = Draft::read(head) {
                     self.respond_to_malformed(now, flow, &draft, *error);
                 }
@@ -47,11 +49,18 @@ impl Endpoint {
 
     /// Takes one message.
     pub(super) fn handle_message(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
-        let Ok(mut draft) = Draft::read(bytes) else { return };
+        let mut draft = match Draft::read(bytes) {
+            Ok(draft) => draft,
+            Err(error) => return self.show_malformed(flow, error),
+        };
         let message = match draft.check() {
             Ok(message) => message,
-            Err(error) => return self.respond_to_malformed(now, flow, &draft, error),
+            Err(error) => {
+                self.show_malformed(flow, error);
+                return self.respond_to_malformed(now, flow, &draft, error);
+            }
         };
+        self.show(flow, &message);
         match message.start() {
             StartLine::Response(status) => self.handle_response(now, &message, status),
             StartLine::Request(request) => {
@@ -68,6 +77,20 @@ impl Endpoint {
                     key,
                 });
             }
+        }
+    }
+
+    fn show(&mut self, flow: Flow, message: &Message<'_>) {
+        let Some(tap) = &mut self.tap else { return };
+        let begins = matches!(message.start(), StartLine::Request(r) if r.method == Method::Invite)
+            && message.to().tag().is_none();
+        let hash = || CallIdHash(self.keys.call_id_hash(message.call_id()));
+        tap.received(flow, message, begins.then(hash));
+    }
+
+    fn show_malformed(&mut self, flow: Flow, error: ParseError) {
+        if let Some(tap) = &mut self.tap {
+            tap.malformed(flow, error);
         }
     }
 

@@ -10,6 +10,7 @@ mod on_the_wire;
 mod reinvite;
 mod session_timer;
 mod streams;
+mod tap;
 mod transactions;
 mod update;
 mod world;
