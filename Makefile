@@ -7,12 +7,13 @@ SERVE ?= 1
 BUILD_NEEDS = cmake:cmake cc:gcc c++:g++ make:make
 TEST_NEEDS = baresip:baresip tcpdump:tcpdump
 
-.PHONY: run build test lint campaign prompts clean help
+.PHONY: run build test lint bench campaign prompts clean help
 
 help:
 	@echo "make run       build, start a trial server, prove it with one call, keep serving (SERVE=0: end then)"
 	@echo "make test      install what the tests need and run them all"
 	@echo "make lint      formatting, clippy, docs: warnings are errors"
+	@echo "make bench     figures: reading and writing a message beside another library"
 	@echo "make campaign  what takes too long for CI: 100 kills, dependency rules, fuzzing"
 	@echo "make prompts   make the spoken prompts anew from config/prompts/en.toml"
 
@@ -35,6 +36,11 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# Optimised, unlike everything else: it prints figures and judges nothing.
+bench:
+	@scripts/need $(BUILD_NEEDS)
+	cargo bench -p hushbox-benches --locked
 
 campaign: build
 	@scripts/campaign

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hushbox_media::recording::Decoder;
 use hushbox_media::{Input, Leg, LegConfig, Output, RecordingLimits, Security};
+use hushbox_sip::limits::MAX_HEAD_BYTES;
 use hushbox_sip::{Authorization, Framed, Framer, Message, OwnedUri};
 use hushbox_store::spool::{self, Scan};
 use hushbox_store::{Manifest, Recovery};
@@ -39,6 +40,10 @@ pub fn sip_message(bytes: &[u8]) {
         let _ = field.name.long();
     }
     assert!(message.body().len() <= bytes.len());
+    // The limit counts bytes as they came, and each line may gain a space.
+    if bytes.len() < MAX_HEAD_BYTES / 2 {
+        assert!(Message::parse(&message.to_bytes()).is_ok(), "written again, it is no message");
+    }
 }
 
 /// A stream: however it is cut, the same messages come out.

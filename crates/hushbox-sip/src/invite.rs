@@ -6,6 +6,7 @@ use crate::message::uri::{Scheme, Uri};
 use crate::rejection::Rejection;
 use crate::transport::Flow;
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::fmt;
 
 /// An initial INVITE that passed every check that needs no identity.
@@ -180,7 +181,7 @@ impl From<&Uri<'_>> for OwnedUri {
         OwnedUri {
             text: String::from_utf8_lossy(uri.text()).into_owned(),
             scheme: uri.scheme(),
-            user: uri.user(),
+            user: uri.user().map(Cow::into_owned),
             host: uri.host(),
             port: uri.port(),
         }

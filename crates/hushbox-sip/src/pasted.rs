@@ -6,6 +6,7 @@ use crate::message::method::Method;
 use crate::message::{Message, StartLine, lex};
 use crate::transport::{Flow, Transport};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// Reads a pasted INVITE: from the line that begins with `INVITE` to the next empty one. What stands
@@ -21,9 +22,9 @@ pub fn invite(text: &str, transport: Transport) -> Result<Invite, ParseError> {
     let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let flow = Flow { transport, local: nowhere, remote: nowhere, connection: None };
     let mut invite = Invite::new(flow, OwnedUri::from(&uri));
-    invite.from_user = message.from().uri().user();
-    invite.from_display = message.from().display();
-    invite.to_user = message.to().uri().user();
+    invite.from_user = message.from().uri().user().map(Cow::into_owned);
+    invite.from_display = message.from().display().map(Cow::into_owned);
+    invite.to_user = message.to().uri().user().map(Cow::into_owned);
     let fields = message.fields().iter().map(|field| {
         let name = match field.name.long() {
             Some(long) => long.to_owned(),

@@ -128,7 +128,11 @@ fn check(folder: &str, table: &[(&str, bool, Verdict)]) {
         let bytes = std::fs::read(folder.join(name)).expect("a message");
         let parsed = Message::parse(&bytes);
         if parsed.is_ok() != *parses {
-            wrong.push(format!("{name}: parser {:?}", parsed.err()));
+            wrong.push(format!("{name}: parser {:?}", parsed.as_ref().err()));
+        }
+        let written = parsed.as_ref().map(Message::to_bytes);
+        if written.is_ok_and(|bytes| Message::parse(&bytes).is_err()) {
+            wrong.push(format!("{name}: not accepted once it is written again"));
         }
         let found = judge(&bytes);
         if found != *verdict {

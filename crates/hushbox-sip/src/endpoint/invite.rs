@@ -21,6 +21,7 @@ use crate::transaction::{InviteServer, Key};
 use crate::transport::Flow;
 use bytes::Bytes;
 use rand_core::RngCore;
+use std::borrow::Cow;
 use std::time::Instant;
 
 impl Endpoint {
@@ -114,9 +115,9 @@ impl Endpoint {
         Invite {
             flow: incoming.flow,
             request_uri: OwnedUri::from(&incoming.request.uri),
-            from_user: message.from().uri().user(),
-            from_display: message.from().display(),
-            to_user: message.to().uri().user(),
+            from_user: message.from().uri().user().map(Cow::into_owned),
+            from_display: message.from().display().map(Cow::into_owned),
+            to_user: message.to().uri().user().map(Cow::into_owned),
             call_id_hash: CallIdHash(self.keys.call_id_hash(message.call_id())),
             authorization: authorization(message),
             unsupported: unsupported(message),

@@ -3,6 +3,7 @@
 use super::lex::{self, Cursor};
 use super::params::Params;
 use super::uri::{Scheme, Uri};
+use std::borrow::Cow;
 
 /// One address with its parameters.
 #[derive(Clone, Copy)]
@@ -84,10 +85,18 @@ impl<'a> Address<'a> {
     }
 
     /// The display name without its quotes; `None` where it is empty.
-    pub fn display(&self) -> Option<String> {
-        let name = lex::unquote(self.display);
-        let name = lex::unfold(lex::trim(&name)).into_owned();
-        (!name.is_empty()).then(|| String::from_utf8_lossy(&name).into_owned())
+    pub fn display(&self) -> Option<Cow<'a, str>> {
+        let name = match lex::unquote(self.display) {
+            Cow::Borrowed(name) => lex::unfold(lex::trim(name)),
+            Cow::Owned(name) => lex::unfold(lex::trim(&name)).into_owned().into(),
+        };
+        if name.is_empty() {
+            return None;
+        }
+        Some(match name {
+            Cow::Borrowed(name) => String::from_utf8_lossy(name),
+            Cow::Owned(name) => String::from_utf8_lossy(&name).into_owned().into(),
+        })
     }
 
     /// Whether a request can be sent there.
@@ -160,7 +169,7 @@ mod tests {
     fn a_comma_inside_brackets_or_quotes_separates_nothing() {
         let value = b"\"a, b\" <sip:a,b@h>;x=\"1,2\" , <sip:c@h>";
         let users: Vec<_> = addresses(value).map(|a| a.and_then(|a| a.uri().user())).collect();
-        assert_eq!(users, [Some("a,b".to_owned()), Some("c".to_owned())]);
+        assert_eq!(users, [Some("a,b".into()), Some("c".into())]);
         assert!(addresses(b"<sip:a@h>,").any(|a| a.is_none()));
     }
 }

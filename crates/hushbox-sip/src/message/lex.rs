@@ -2,10 +2,58 @@
 
 use std::borrow::Cow;
 
+/// Bytes of one kind: looked up, since a message is mostly this question.
+pub(crate) struct ByteSet([bool; 256]);
+
+impl ByteSet {
+    /// Letters and digits, and these.
+    pub(crate) const fn alphanumeric_and(others: &[u8]) -> Self {
+        let mut set = [false; 256];
+        let mut byte = 0;
+        while byte < set.len() {
+            set[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < others.len() {
+            set[others[at] as usize] = true;
+            at += 1;
+        }
+        ByteSet(set)
+    }
+
+    pub(crate) fn has(&self, b: u8) -> bool {
+        self.0[usize::from(b)]
+    }
+
+    /// Whether every byte is one of these or part of a whole escape.
+    pub(crate) fn is_escaped_text(&self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        loop {
+            match rest {
+                [] => return true,
+                [b'%', a, b, tail @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
+                    rest = tail;
+                }
+                [b, tail @ ..] if self.has(*b) => rest = tail,
+                _ => return false,
+            }
+        }
+    }
+}
+
+static TOKEN: ByteSet = ByteSet::alphanumeric_and(b"-.!%*_+`'~");
+/// `gen-value` is a token or a host, and an IPv6 address may lack its brackets (RFC 5118 §4.5).
+static GEN_VALUE: ByteSet = ByteSet::alphanumeric_and(b"-.!%*_+`'~[]:");
+
 /// Whether a byte may stand in a `token`.
 pub(crate) fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-        || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
+    TOKEN.has(b)
+}
+
+/// Whether a byte may stand in a parameter's value that has no quotes.
+pub(crate) fn is_gen_value(b: u8) -> bool {
+    GEN_VALUE.has(b)
 }
 
 /// Space, tab and the line break of a folded header field.
@@ -66,10 +114,13 @@ pub(crate) fn unescape(bytes: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The same, as text; what is not UTF-8 after unescaping stays as it was written.
-pub(crate) fn unescape_text(bytes: &[u8]) -> String {
-    match String::from_utf8(unescape(bytes).into_owned()) {
-        Ok(text) => text,
-        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+pub(crate) fn unescape_text(bytes: &[u8]) -> Cow<'_, str> {
+    match unescape(bytes) {
+        Cow::Borrowed(text) => String::from_utf8_lossy(text),
+        Cow::Owned(text) => match String::from_utf8(text) {
+            Ok(text) => Cow::Owned(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        },
     }
 }
 
@@ -101,7 +152,7 @@ pub(crate) fn unquote(bytes: &[u8]) -> Cow<'_, [u8]> {
 
 /// Folding made a single space each (RFC 3261 §7.3.1), so that a value can be written on one line.
 pub(crate) fn unfold(bytes: &[u8]) -> Cow<'_, [u8]> {
-    if !bytes.iter().any(|b| matches!(b, b'\r' | b'\n')) {
+    if memchr::memchr2(b'\r', b'\n', bytes).is_none() {
         return Cow::Borrowed(bytes);
     }
     let mut out = Vec::with_capacity(bytes.len());
@@ -173,11 +224,10 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn take_while(&mut self, accept: impl Fn(u8) -> bool) -> &'a [u8] {
-        let start = self.at;
-        while self.peek().is_some_and(&accept) {
-            self.at += 1;
-        }
-        self.since(start)
+        let rest = self.rest();
+        let length = rest.iter().position(|b| !accept(*b)).unwrap_or(rest.len());
+        self.at += length;
+        rest.get(..length).unwrap_or_default()
     }
 
     /// At least one byte of a token.

@@ -1,7 +1,7 @@
 //! Parameters after `;`: of header fields (`generic-param`) and of URIs (`uri-parameter`).
 
 use super::lex::{self, Cursor};
-use super::uri::{is_escaped_text, is_uri_param};
+use super::uri::URI_PARAM;
 
 /// Parameters of a header field value, checked once and read again at each look-up: there are few,
 /// and so nothing is allocated for them.
@@ -11,6 +11,14 @@ pub struct Params<'a>(&'a [u8]);
 impl<'a> Params<'a> {
     /// Takes `*( SEMI generic-param )` from the cursor.
     pub(crate) fn parse(cursor: &mut Cursor<'a>) -> Option<Self> {
+        Self::parse_each(cursor, |_, _| true)
+    }
+
+    /// The same, and shows each of them to `fits`: one that does not fit breaks the grammar.
+    pub(crate) fn parse_each(
+        cursor: &mut Cursor<'a>,
+        mut fits: impl FnMut(&'a [u8], Option<&'a [u8]>) -> bool,
+    ) -> Option<Self> {
         let start = cursor.position();
         let mut end = cursor.clone();
         loop {
@@ -19,7 +27,10 @@ impl<'a> Params<'a> {
                 *cursor = end;
                 return Some(Params(cursor.since(start)));
             }
-            Self::one(cursor)?;
+            let (name, value) = Self::one(cursor)?;
+            if !fits(name, value) {
+                return None;
+            }
             end = cursor.clone();
         }
     }
@@ -38,9 +49,7 @@ impl<'a> Params<'a> {
         let value = if cursor.peek() == Some(b'"') {
             cursor.quoted()?
         } else {
-            // `gen-value` is a token or a host, and an IPv6 address may lack its brackets
-            // (RFC 5118 §4.5).
-            cursor.take_while(|b| lex::is_token(b) || matches!(b, b'[' | b']' | b':'))
+            cursor.take_while(lex::is_gen_value)
         };
         (!value.is_empty()).then_some((name, Some(value)))
     }
@@ -84,7 +93,7 @@ impl<'a> UriParams<'a> {
                 let mut halves = param.splitn(2, |b| *b == b'=');
                 let name = halves.next().unwrap_or_default();
                 let value = halves.next();
-                let fits = |part: &[u8]| !part.is_empty() && is_escaped_text(part, is_uri_param);
+                let fits = |part: &[u8]| !part.is_empty() && URI_PARAM.is_escaped_text(part);
                 fits(name) && value.is_none_or(fits)
             }),
             _ => false,
@@ -103,7 +112,7 @@ impl<'a> UriParams<'a> {
     pub fn get(&self, name: &str) -> Option<String> {
         self.iter()
             .find(|(n, _)| lex::unescape(n).eq_ignore_ascii_case(name.as_bytes()))
-            .map(|(_, value)| lex::unescape_text(value.unwrap_or_default()))
+            .map(|(_, value)| lex::unescape_text(value.unwrap_or_default()).into_owned())
     }
 
     /// Whether a parameter is there.

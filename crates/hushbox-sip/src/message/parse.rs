@@ -276,7 +276,7 @@ fn version(text: &[u8]) -> Result<(), ParseError> {
 }
 
 fn find_line_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(2).position(|w| w == b"\r\n")
+    memchr::memchr_iter(b'\r', bytes).find(|at| bytes.get(at + 1) == Some(&b'\n'))
 }
 
 /// Header lines up to and with the empty line, how many bytes that is, and the first fault. Lines
@@ -287,11 +287,11 @@ pub(crate) fn split_fields(bytes: &[u8]) -> (Vec<Field<'_>>, usize, Option<Parse
     let mut at = 0;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
-        let Some((line, length)) = logical_line(rest) else {
+        let Some(line) = logical_line(rest) else {
             return (fields, bytes.len(), error.or(Some(ParseError::HeaderLine)));
         };
-        at += length;
-        if line.is_empty() {
+        at += line.length;
+        if line.text.is_empty() {
             return (fields, at, error);
         }
         if at > limits::MAX_HEAD_BYTES {
@@ -300,49 +300,47 @@ pub(crate) fn split_fields(bytes: &[u8]) -> (Vec<Field<'_>>, usize, Option<Parse
         if fields.len() >= limits::MAX_FIELDS {
             return (fields, at, error.or(Some(ParseError::TooLarge("header fields"))));
         }
-        match field(line) {
+        match field(&line) {
             Some(field) => fields.push(field),
             None => error = error.or(Some(ParseError::HeaderLine)),
         }
     }
 }
 
-/// A line with the lines folded into it (RFC 3261 §7.3.1), and the bytes it takes with its end.
-fn logical_line(bytes: &[u8]) -> Option<(&[u8], usize)> {
+/// A line with the lines folded into it (RFC 3261 §7.3.1).
+struct Line<'a> {
+    text: &'a [u8],
+    /// The bytes it takes with its end.
+    length: usize,
+    /// Whether there is a line break in it that is not folding: it would be a header field of its own
+    /// wherever it is echoed.
+    has_stray_break: bool,
+}
+
+/// The first line, if its end is there.
+fn logical_line(bytes: &[u8]) -> Option<Line<'_>> {
+    let mut has_stray_break = false;
     let mut from = 0;
     loop {
-        let at = from + bytes.get(from..)?.iter().position(|b| *b == b'\r')?;
-        match bytes.get(at + 1..) {
-            Some([b'\n', b' ' | b'\t', ..]) if at > 0 => from = at + 2,
-            Some([b'\n', ..]) => return Some((bytes.get(..at)?, at + 2)),
-            Some([_, ..]) => from = at + 1,
-            _ => return None,
-        }
+        let at = from + memchr::memchr2(b'\r', b'\n', bytes.get(from..)?)?;
+        from = match bytes.get(at..)? {
+            [b'\r', b'\n', b' ' | b'\t', ..] if at > 0 => at + 2,
+            [b'\r', b'\n', ..] => {
+                return Some(Line { text: bytes.get(..at)?, length: at + 2, has_stray_break });
+            }
+            _ => {
+                has_stray_break = true;
+                at + 1
+            }
+        };
     }
 }
 
-fn field(line: &[u8]) -> Option<Field<'_>> {
-    let colon = line.iter().position(|b| *b == b':')?;
-    let (name, value) = (line.get(..colon)?, line.get(colon + 1..)?);
+fn field<'a>(line: &Line<'a>) -> Option<Field<'a>> {
+    let colon = memchr::memchr(b':', line.text)?;
+    let (name, value) = (line.text.get(..colon)?, line.text.get(colon + 1..)?);
     let name = lex::trim(name);
-    let name_fits = is_method(name) && line.first().is_some_and(|b| !lex::is_lws(*b));
-    // A line break that is not folding would be a header field of its own wherever it is echoed.
-    let value_fits = !has_stray_break(value);
+    let name_fits = is_method(name) && line.text.first().is_some_and(|b| !lex::is_lws(*b));
     let field = Field { name: Name::of(name), raw_name: name, value: lex::trim(value) };
-    (name_fits && value_fits).then_some(field)
-}
-
-fn has_stray_break(value: &[u8]) -> bool {
-    if !value.contains(&b'\r') && !value.contains(&b'\n') {
-        return false;
-    }
-    let mut rest = value;
-    loop {
-        match rest {
-            [] => return false,
-            [b'\r', b'\n', b' ' | b'\t', tail @ ..] => rest = tail,
-            [b'\r' | b'\n', ..] => return true,
-            [_, tail @ ..] => rest = tail,
-        }
-    }
+    (name_fits && !line.has_stray_break).then_some(field)
 }

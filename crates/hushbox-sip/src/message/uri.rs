@@ -1,9 +1,10 @@
 //! URIs: `sip`, `sips` (RFC 3261 §19.1), `tel` (RFC 3966), and any other as opaque text.
 
-use super::lex::{self, Cursor};
+use super::lex::{self, ByteSet, Cursor};
 use super::params::UriParams;
 use crate::error::ParseError;
 use crate::limits;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A URI's scheme.
@@ -58,10 +59,10 @@ impl<'a> Uri<'a> {
                 let colon = user_info.iter().position(|b| *b == b':').unwrap_or(at);
                 let user = &user_info[..colon];
                 let password = user_info.get(colon + 1..).unwrap_or_default();
-                if user.is_empty() || !is_escaped_text(user, is_user) {
+                if user.is_empty() || !USER.is_escaped_text(user) {
                     return Err(ParseError::Uri);
                 }
-                if !is_escaped_text(password, is_password) {
+                if !PASSWORD.is_escaped_text(password) {
                     return Err(ParseError::Uri);
                 }
                 (Some(user), &rest[at + 1..])
@@ -72,9 +73,7 @@ impl<'a> Uri<'a> {
         let (host, port) = host_port(&mut cursor).ok_or(ParseError::Uri)?;
         let params = cursor.take_while(|b| b != b'?');
         let headers = cursor.eat(b'?').then(|| cursor.rest());
-        if !UriParams::is_valid(params)
-            || headers.is_some_and(|h| !is_escaped_text(h, is_uri_header))
-        {
+        if !UriParams::is_valid(params) || headers.is_some_and(|h| !URI_HEADER.is_escaped_text(h)) {
             return Err(ParseError::Uri);
         }
         Ok(Uri { text, scheme, user, host, port, params, headers })
@@ -136,14 +135,12 @@ impl<'a> Uri<'a> {
     }
 
     /// The user part with its escapes resolved; of `tel:`, the number without visual separators.
-    pub fn user(&self) -> Option<String> {
-        let user = self.user?;
+    pub fn user(&self) -> Option<Cow<'a, str>> {
+        let user = lex::unescape_text(self.user?);
+        let is_separator = |c| matches!(c, '-' | '.' | '(' | ')');
         Some(match self.scheme {
-            Scheme::Tel => lex::unescape_text(user)
-                .chars()
-                .filter(|c| !matches!(c, '-' | '.' | '(' | ')'))
-                .collect(),
-            Scheme::Sip | Scheme::Sips | Scheme::Other => lex::unescape_text(user),
+            Scheme::Tel if user.contains(is_separator) => user.replace(is_separator, "").into(),
+            Scheme::Tel | Scheme::Sip | Scheme::Sips | Scheme::Other => user,
         })
     }
 
@@ -196,8 +193,7 @@ pub(crate) fn host_port<'a>(cursor: &mut Cursor<'a>) -> Option<(&'a [u8], Option
             return None;
         }
     } else {
-        let name =
-            cursor.take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+        let name = cursor.take_while(|b| HOST_NAME.has(b));
         if name.is_empty() {
             return None;
         }
@@ -219,44 +215,13 @@ pub(crate) fn host_port<'a>(cursor: &mut Cursor<'a>) -> Option<(&'a [u8], Option
     Some((host, u16::try_from(port).ok()))
 }
 
-fn is_unreserved(b: u8) -> bool {
-    b.is_ascii_alphanumeric()
-        || matches!(b, b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')')
-}
-
 /// `user-unreserved`; and `#`, which the grammar wants escaped and telephones dial as it is.
-fn is_user(b: u8) -> bool {
-    is_unreserved(b) || matches!(b, b'&' | b'=' | b'+' | b'$' | b',' | b';' | b'?' | b'/' | b'#')
-}
-
-fn is_password(b: u8) -> bool {
-    is_unreserved(b) || matches!(b, b'&' | b'=' | b'+' | b'$' | b',')
-}
-
+static USER: ByteSet = ByteSet::alphanumeric_and(b"-_.!~*'()&=+$,;?/#");
+static PASSWORD: ByteSet = ByteSet::alphanumeric_and(b"-_.!~*'()&=+$,");
 /// `param-unreserved`, `unreserved`.
-pub(crate) fn is_uri_param(b: u8) -> bool {
-    is_unreserved(b) || matches!(b, b'[' | b']' | b'/' | b':' | b'&' | b'+' | b'$')
-}
-
-fn is_uri_header(b: u8) -> bool {
-    is_unreserved(b)
-        || matches!(b, b'[' | b']' | b'/' | b'?' | b':' | b'+' | b'$' | b'=' | b'&' | b';' | b'@')
-}
-
-/// Whether every byte is allowed or part of a whole escape.
-pub(crate) fn is_escaped_text(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
-    let mut rest = bytes;
-    loop {
-        match rest {
-            [] => return true,
-            [b'%', a, b, tail @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => {
-                rest = tail;
-            }
-            [b, tail @ ..] if allowed(*b) => rest = tail,
-            _ => return false,
-        }
-    }
-}
+pub(crate) static URI_PARAM: ByteSet = ByteSet::alphanumeric_and(b"-_.!~*'()[]/:&+$");
+static URI_HEADER: ByteSet = ByteSet::alphanumeric_and(b"-_.!~*'()[]/?:+$=&;@");
+static HOST_NAME: ByteSet = ByteSet::alphanumeric_and(b"-._");
 
 #[cfg(test)]
 mod tests {

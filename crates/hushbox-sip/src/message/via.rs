@@ -39,16 +39,14 @@ impl<'a> Via<'a> {
         cursor.skip_lws();
         let (host, port) = host_port(cursor)?;
         let before_params = cursor.position() - start;
-        let params = Params::parse(cursor)?;
-        let text = cursor.since(start);
         let (mut branches, mut rports) = (0, 0);
-        for (name, value) in params.iter() {
-            if name.eq_ignore_ascii_case(b"branch") {
-                branches += 1;
-                value.filter(|b| b.len() <= limits::MAX_IDENTIFIER_BYTES)?;
-            }
+        let params = Params::parse_each(cursor, |name, value| {
+            let is_branch = name.eq_ignore_ascii_case(b"branch");
+            branches += usize::from(is_branch);
             rports += usize::from(name.eq_ignore_ascii_case(b"rport"));
-        }
+            !is_branch || value.is_some_and(|b| b.len() <= limits::MAX_IDENTIFIER_BYTES)
+        })?;
+        let text = cursor.since(start);
         let via = Via { text, before_params, transport, host, port, params };
         (branches <= 1 && rports <= 1).then_some(via)
     }

@@ -1,9 +1,9 @@
 //! From a message to bytes. Nothing that goes in can become a line of its own.
 
-use super::Message;
 use super::lex;
 use super::name::Name;
 use super::via::Via;
+use super::{Message, StartLine};
 use crate::rejection::{Reason, ReasonProtocol};
 use bytes::Bytes;
 use std::fmt::{self, Write as _};
@@ -12,6 +12,24 @@ use std::net::IpAddr;
 /// Builds one message: start line, header fields, then the body with its length.
 pub(crate) struct Writer {
     out: Vec<u8>,
+}
+
+impl Message<'_> {
+    /// The message on the wire again: every header field in its place and under the name that it came
+    /// with, folding undone; Content-Length comes last and says what it is. A response gets the phrase
+    /// of its status.
+    pub fn to_bytes(&self) -> Bytes {
+        let lines = self.fields.iter().map(|f| f.raw_name.len() + f.value.len() + 4);
+        let mut writer = match self.start {
+            StartLine::Request(request) => Writer::start(request.method.text(), request.uri.text()),
+            StartLine::Response(status) => Writer::response(status),
+        };
+        writer.out.reserve(lines.sum::<usize>() + self.body.len());
+        for field in self.fields.iter().filter(|f| f.name != Name::ContentLength) {
+            writer.line(field.raw_name, field.value);
+        }
+        writer.end(self.body)
+    }
 }
 
 impl Writer {
@@ -36,10 +54,15 @@ impl Writer {
     }
 
     pub(crate) fn request(method: &str, uri: &[u8]) -> Self {
+        Writer::start(method.as_bytes(), uri)
+    }
+
+    fn start(method: &[u8], uri: &[u8]) -> Self {
         let mut writer = Writer { out: Vec::with_capacity(1024) };
-        writer.text(format_args!("{method} "));
+        writer.out.extend_from_slice(method);
+        writer.out.push(b' ');
         writer.clean(uri);
-        writer.text(format_args!(" SIP/2.0\r\n"));
+        writer.out.extend_from_slice(b" SIP/2.0\r\n");
         writer
     }
 
@@ -57,7 +80,12 @@ impl Writer {
 
     /// A header field that echoes bytes of a peer.
     pub(crate) fn echo(&mut self, name: &str, value: &[u8]) {
-        self.text(format_args!("{name}: "));
+        self.line(name.as_bytes(), value);
+    }
+
+    fn line(&mut self, name: &[u8], value: &[u8]) {
+        self.out.extend_from_slice(name);
+        self.out.extend_from_slice(b": ");
         self.clean(value);
         self.out.extend_from_slice(b"\r\n");
     }
@@ -155,7 +183,10 @@ impl Writer {
         if let Some((content_type, _)) = body {
             self.field("Content-Type", content_type);
         }
-        let body = body.map_or(&b""[..], |(_, body)| body);
+        self.end(body.map_or(&b""[..], |(_, body)| body))
+    }
+
+    fn end(mut self, body: &[u8]) -> Bytes {
         self.field("Content-Length", body.len());
         self.out.extend_from_slice(b"\r\n");
         self.out.extend_from_slice(body);

@@ -114,6 +114,20 @@ proptest! {
     }
 
     #[test]
+    fn a_message_written_again_is_the_same_message(bytes in mutated()) {
+        let Ok(message) = Message::parse(&bytes) else { return Ok(()) };
+        let written = message.to_bytes();
+        let again = Message::parse(&written);
+        prop_assert!(again.is_ok(), "{:?} of {:?}", again, bytes);
+        let again = again.expect("checked");
+        prop_assert_eq!(again.start(), message.start());
+        prop_assert_eq!(again.body(), message.body());
+        prop_assert_eq!(again.via_count(), message.via_count());
+        prop_assert_eq!(again.call_id(), message.call_id());
+        prop_assert_eq!(again.to_bytes(), written);
+    }
+
+    #[test]
     fn what_is_answered_to_a_valid_message_is_valid(bytes in mutated()) {
         let now = origin();
         let is_valid = Message::parse(&bytes).is_ok();
