@@ -238,6 +238,13 @@ impl World {
         self.server.set_directory(self.now, directory, &mut self.agenda);
     }
 
+    /// One caller goes on with the dialog of another, from elsewhere.
+    pub fn take_over(&mut self, to: CallerId, from: CallerId) {
+        let [to, from] =
+            self.callers.get_disjoint_mut([to.0, from.0]).expect("two different callers");
+        to.take_over(from);
+    }
+
     /// The operator stops the server.
     pub fn shut_down(&mut self) {
         self.server.shut_down(self.now, &mut self.agenda);

@@ -140,7 +140,10 @@ impl Application {
             Event::Terminated { .. } => {
                 self.over = self.algorithms.is_empty() || self.events.len() > 2
             }
-            Event::Cancelled { .. } | Event::Bye { .. } | Event::Failed { .. } => {}
+            Event::Cancelled { .. }
+            | Event::Bye { .. }
+            | Event::Failed { .. }
+            | Event::Elsewhere { .. } => {}
         }
     }
 

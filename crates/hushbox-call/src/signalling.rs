@@ -5,6 +5,7 @@
 //! becomes a [`CallSetup`] for a [`Call`](crate::Call) somewhere else; the two talk by [`FromSignalling`] and
 //! [`ToSignalling`].
 
+mod elsewhere;
 mod guard;
 mod identity;
 mod interface;
@@ -18,8 +19,8 @@ use std::time::Instant;
 
 use hushbox_policy::{CallId, CallerName, CallerNumber, Now};
 use hushbox_sip::{
-    Authenticator, ConnectionId, Endpoint, Event, Failure, Flow, Invite, InviteBody, Reason,
-    Rejection, Session, Tap,
+    Authenticator, CallIdHash, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite,
+    InviteBody, Reason, Rejection, Session, Tap,
 };
 use hushbox_store::Directory;
 use hushbox_store::keys::ServiceKey;
@@ -29,8 +30,8 @@ use rand_core::{RngCore as _, SeedableRng as _};
 use crate::EndReason;
 use crate::limits;
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
-use guard::Guard;
-use identity::{Caller, Verdict};
+use guard::{Challenged, Guard};
+use identity::{Caller, Shown, Verdict};
 pub use interface::{Config, Input, Output, Peer, Refused, Why};
 
 /// The signalling of a server.
@@ -107,8 +108,8 @@ impl Signalling {
             Input::Call { call, says } => self.call_says(at, call, says),
             Input::Timeout => {
                 self.endpoint.handle_input(at, hushbox_sip::Input::Timeout);
-                for (session, challenges) in self.guard.due(at) {
-                    self.endpoint.challenge(at, session, challenges);
+                for (challenged, challenges) in self.guard.due(at) {
+                    self.challenge(at, challenged, challenges);
                 }
             }
         }
@@ -229,6 +230,9 @@ impl Signalling {
             Event::Reinvite { session, request, offer, .. } => {
                 self.tell(session, FromSignalling::Reinvite { request, offer });
             }
+            Event::Elsewhere { session, id, request } => {
+                self.elsewhere(now, session, id, &request);
+            }
             Event::Cancelled { session } => {
                 self.guard.forget(session);
                 self.tell(session, FromSignalling::Ended(EndReason::Cancelled));
@@ -294,53 +298,60 @@ impl Signalling {
         match self.judge(now, invite) {
             Ok((caller, purpose)) => self.start(now, session, invite, caller, purpose),
             Err(Judgement::Reject(rejection, why)) => {
-                self.refused(invite, rejection.status, why);
+                self.refused(invite.call_id_hash, rejection.status, why);
                 self.endpoint.reject(now.monotonic, session, rejection);
             }
-            Err(Judgement::Challenge { stale, wrong }) => {
-                let challenges = self.authenticator.challenges(
-                    unix_secs(now),
-                    identity::algorithms(invite.flow.transport),
-                    stale,
-                );
-                let why = match (wrong, stale) {
-                    (true, _) => Why::WrongDigest,
-                    (false, true) => Why::StaleNonce,
-                    (false, false) => Why::Challenged,
-                };
-                let ip = invite.flow.remote.ip();
-                let held = wrong.then(|| self.guard.wrong(now.monotonic, ip));
-                match held {
-                    None | Some(guard::Answer::AtOnce) => {
-                        self.refused(invite, 401, why);
-                        self.endpoint.challenge(now.monotonic, session, challenges);
-                    }
-                    Some(guard::Answer::Later) => {
-                        self.refused(invite, 401, why);
-                        self.guard.hold(now.monotonic, ip, session, challenges);
-                    }
-                    Some(guard::Answer::Drop) => {
-                        self.refused(invite, 0, Why::TooManyWrongDigests);
-                        self.endpoint.discard(now.monotonic, session);
-                    }
+            Err(Judgement::Challenge(lack)) => {
+                self.ask_again(now, Shown::from(invite), Challenged::Invite(session), lack);
+            }
+        }
+    }
+
+    /// 401: at once, later or never, as the address deserves.
+    fn ask_again(&mut self, now: Now, shown: Shown<'_>, challenged: Challenged, lack: Lack) {
+        let offered = identity::algorithms(shown.flow.transport);
+        let stale = lack == Lack::FreshNonce;
+        let challenges = self.authenticator.challenges(unix_secs(now), offered, stale);
+        let (at, ip, call) = (now.monotonic, shown.flow.remote.ip(), shown.call_id_hash);
+        let (why, answer) = match lack {
+            Lack::Credentials => (Why::Challenged, guard::Answer::AtOnce),
+            Lack::FreshNonce => (Why::StaleNonce, guard::Answer::AtOnce),
+            Lack::RightDigest => (Why::WrongDigest, self.guard.wrong(at, ip)),
+        };
+        match answer {
+            guard::Answer::AtOnce => {
+                self.refused(call, 401, why);
+                self.challenge(at, challenged, challenges);
+            }
+            guard::Answer::Later => {
+                self.refused(call, 401, why);
+                self.guard.hold(at, ip, challenged, challenges);
+            }
+            guard::Answer::Drop => {
+                self.refused(call, 0, Why::TooManyWrongDigests);
+                match challenged {
+                    Challenged::Invite(session) => self.endpoint.discard(at, session),
+                    Challenged::Elsewhere(id) => self.endpoint.discard_elsewhere(id),
                 }
             }
         }
     }
 
+    fn challenge(&mut self, at: Instant, challenged: Challenged, challenges: Vec<Challenge>) {
+        match challenged {
+            Challenged::Invite(session) => self.endpoint.challenge(at, session, challenges),
+            Challenged::Elsewhere(id) => self.endpoint.challenge_elsewhere(at, id, &challenges),
+        }
+    }
+
     /// Who, what for, understood, room: in this order (RFC 3261 §8.2, protocols.md "Order of checks").
     fn judge(&mut self, now: Now, invite: &Invite) -> Result<(Caller, Purpose), Judgement> {
-        let peer = invite
-            .flow
-            .connection
-            .and_then(|connection| self.connections.get(&connection))
-            .map_or(Peer::Nobody, |(_, peer)| *peer);
         let reject = |status, why| Err(Judgement::Reject(Rejection::new(status), why));
-        let caller = match self.identify(now, invite, peer) {
+        let caller = match self.identify(now, Shown::from(invite)) {
             Verdict::Known(caller) => caller,
-            Verdict::Stranger => return Err(Judgement::Challenge { stale: false, wrong: false }),
-            Verdict::Stale => return Err(Judgement::Challenge { stale: true, wrong: false }),
-            Verdict::Wrong => return Err(Judgement::Challenge { stale: false, wrong: true }),
+            Verdict::Stranger => return Err(Judgement::Challenge(Lack::Credentials)),
+            Verdict::Stale => return Err(Judgement::Challenge(Lack::FreshNonce)),
+            Verdict::Wrong => return Err(Judgement::Challenge(Lack::RightDigest)),
             Verdict::Ambiguous => return reject(403, Why::AmbiguousCertificate),
         };
         let purpose = match self.target(now, invite, caller) {
@@ -388,6 +399,9 @@ impl Signalling {
         self.calls.insert(id, Some(session));
         self.callers.insert(id, caller);
         self.sessions.insert(session, id);
+        if let (Caller::Device(_), Some(number)) = (caller, caller.number()) {
+            self.endpoint.recognise(session, number);
+        }
         let offer = match &invite.body {
             InviteBody::Sdp(sdp) => Some(sdp.clone()),
             InviteBody::None | InviteBody::Unsupported => None,
@@ -409,15 +423,22 @@ impl Signalling {
         }
     }
 
-    fn refused(&mut self, invite: &Invite, status: u16, why: Why) {
-        let call_id_hash = invite.call_id_hash;
+    fn refused(&mut self, call_id_hash: CallIdHash, status: u16, why: Why) {
         self.outputs.push_back(Output::Refused(Refused { status, why, call_id_hash }));
     }
 }
 
 enum Judgement {
     Reject(Rejection, Why),
-    Challenge { stale: bool, wrong: bool },
+    Challenge(Lack),
+}
+
+/// What a request that is challenged lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lack {
+    Credentials,
+    FreshNonce,
+    RightDigest,
 }
 
 fn unix_secs(now: Now) -> u64 {

@@ -1,6 +1,6 @@
 //! What the endpoint tells the application.
 
-use crate::invite::Invite;
+use crate::invite::{Elsewhere, Invite};
 use crate::transport::Flow;
 use bytes::Bytes;
 use std::fmt;
@@ -49,6 +49,18 @@ pub enum Event {
         /// What it came over.
         flow: Flow,
     },
+    /// A request inside the session's dialog came neither from its connection nor from another one
+    /// of its identity. Answer with [`crate::Endpoint::admit_elsewhere`],
+    /// [`crate::Endpoint::challenge_elsewhere`], [`crate::Endpoint::refuse_elsewhere`] or
+    /// [`crate::Endpoint::discard_elsewhere`]; it can outlast its session.
+    Elsewhere {
+        /// The session.
+        session: Session,
+        /// Which request is to be answered.
+        id: RequestId,
+        /// What it shows of its sender.
+        request: Box<Elsewhere>,
+    },
     /// The caller hung up; 200 was sent.
     Bye {
         /// The session.
@@ -88,6 +100,7 @@ impl fmt::Debug for Event {
             Event::Cancelled { session } => ("Cancelled", session),
             Event::Acknowledged { session, .. } => ("Acknowledged", session),
             Event::Reinvite { session, .. } => ("Reinvite", session),
+            Event::Elsewhere { session, .. } => ("Elsewhere", session),
             Event::Bye { session } => ("Bye", session),
             Event::Failed { session, failure } => {
                 return write!(f, "Failed({}, {failure:?})", session.0);

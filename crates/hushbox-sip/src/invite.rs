@@ -92,6 +92,30 @@ impl fmt::Debug for Invite {
     }
 }
 
+/// A request inside a dialog whose sender is still to be known.
+pub struct Elsewhere {
+    /// What it came over.
+    pub flow: Flow,
+    /// Stands for its Call-ID in logs.
+    pub call_id_hash: CallIdHash,
+    /// Its method.
+    pub method: String,
+    /// Its Request-URI.
+    pub request_uri: OwnedUri,
+    /// The best Digest credentials in it.
+    pub authorization: Option<Authorization>,
+}
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Elsewhere")
+            .field("transport", &self.flow.transport)
+            .field("method", &self.method)
+            .field("authorization", &self.authorization.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
 /// The body of an INVITE, an ACK or an UPDATE.
 #[derive(Clone, PartialEq, Eq)]
 pub enum InviteBody {

@@ -33,7 +33,7 @@ pub use error::ParseError;
 pub use event::{Event, Failure, RequestId, Session};
 pub use framing::{Framed, Framer};
 
-pub use invite::{CallIdHash, Headers, Invite, InviteBody, OwnedUri};
+pub use invite::{CallIdHash, Elsewhere, Headers, Invite, InviteBody, OwnedUri};
 pub use limits::Limits;
 pub use message::Message;
 

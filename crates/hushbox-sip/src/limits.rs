@@ -39,6 +39,8 @@ pub const MIN_SESSION_EXPIRES_SECS: u32 = 90;
 pub const MAX_RETARGETINGS: usize = 64;
 /// Places of a History-Info index.
 pub const MAX_HISTORY_DEPTH: usize = 32;
+/// Requests inside dialogs that wait until it is known whose they are; beyond, they meet 481.
+pub const MAX_ELSEWHERE: usize = 128;
 /// 2xx responses of one dialog that wait for their ACK.
 pub const MAX_UNACKNOWLEDGED: usize = 4;
 /// Empty lines before a message on a stream (RFC 3261 §7.5, RFC 5626 §3.5.1).

@@ -1,5 +1,7 @@
 //! What the application says when it refuses or ends a call.
 
+use crate::auth::Challenge;
+
 /// A refusal: a status from 300 to 699 and what goes with it. Values are cleaned when they are
 /// written, so that nothing in them can become a header of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +20,13 @@ impl Rejection {
     /// A bare refusal.
     pub fn new(status: u16) -> Self {
         Rejection { status, warning: None, retry_after: None, headers: Vec::new() }
+    }
+
+    /// 401 with a WWW-Authenticate header field for each challenge.
+    pub(crate) fn challenge(challenges: &[Challenge]) -> Self {
+        challenges.iter().fold(Rejection::new(401), |rejection, challenge| {
+            rejection.with_header("WWW-Authenticate", challenge.value())
+        })
     }
 
     /// Adds a Warning header field.

@@ -137,6 +137,13 @@ impl Caller {
         self.send(now, agenda, bye);
     }
 
+    /// Goes on with another caller's dialog, over a connection of its own.
+    pub fn take_over(&mut self, other: &Self) {
+        self.dialog = other.dialog.clone();
+        self.responses.clear();
+        self.challenged = false;
+    }
+
     /// Gives up before the answer.
     pub fn cancel(&mut self, now: Instant, agenda: &mut Agenda) {
         self.note("CANCEL");
@@ -266,17 +273,24 @@ impl Caller {
     ) {
         self.challenged = true;
         let dialog = self.dialog.as_mut().expect("a dialog");
-        let ack = dialog.ack_of_refusal(response);
         let Ok(Message::Response(message)) = hushbox_load::message::parse(bytes) else {
             panic!("no response")
         };
         let challenges = digest::challenges(&message.headers);
         let credentials = self.credentials.as_ref().expect("credentials");
-        let uri = dialog.uri().to_owned();
-        let value = digest::authorization(credentials, &challenges, "INVITE", &uri, "a cnonce");
+        let method = &response.method;
+        let value =
+            digest::authorization(credentials, &challenges, method, dialog.target(), "a cnonce")
+                .expect("an algorithm");
+        if method == "BYE" {
+            let bye = dialog.bye_again(&value);
+            self.note("BYE with credentials");
+            return self.send(now, agenda, bye);
+        }
+        let ack = dialog.ack_of_refusal(response);
         let sdp = (self.offer != Offer::Nothing)
             .then(|| self.media.as_ref().expect("media").description());
-        let invite = dialog.invite_again(sdp.as_deref(), &value.expect("an algorithm"));
+        let invite = dialog.invite_again(sdp.as_deref(), &value);
         self.send(now, agenda, ack);
         self.note("INVITE with credentials");
         self.send(now, agenda, invite);

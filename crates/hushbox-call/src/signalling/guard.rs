@@ -4,12 +4,21 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
-use hushbox_sip::{Challenge, Session};
+use hushbox_sip::{Challenge, RequestId, Session};
 
 use crate::limits::{
     WRONG_DIGEST_ADDRESSES_MAX, WRONG_DIGEST_DELAY, WRONG_DIGEST_WINDOW, WRONG_DIGESTS_AT_ONCE,
     WRONG_DIGESTS_WAITING_MAX,
 };
+
+/// What is challenged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Challenged {
+    /// The INVITE that began a session.
+    Invite(Session),
+    /// A request inside a dialog, from elsewhere.
+    Elsewhere(RequestId),
+}
 
 /// When a wrong digest is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +42,7 @@ struct Count {
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     counts: BTreeMap<IpAddr, Count>,
-    waiting: VecDeque<(Instant, IpAddr, Session, Vec<Challenge>)>,
+    waiting: VecDeque<(Instant, IpAddr, Challenged, Vec<Challenge>)>,
 }
 
 impl Guard {
@@ -62,22 +71,22 @@ impl Guard {
         &mut self,
         now: Instant,
         ip: IpAddr,
-        session: Session,
+        challenged: Challenged,
         challenges: Vec<Challenge>,
     ) {
         if let Some(count) = self.counts.get_mut(&ip) {
             count.waiting += 1;
         }
-        self.waiting.push_back((now + WRONG_DIGEST_DELAY, ip, session, challenges));
+        self.waiting.push_back((now + WRONG_DIGEST_DELAY, ip, challenged, challenges));
     }
 
     /// The answers whose second is over.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<(Session, Vec<Challenge>)> {
+    pub(super) fn due(&mut self, now: Instant) -> Vec<(Challenged, Vec<Challenge>)> {
         let mut due = Vec::new();
         while self.waiting.front().is_some_and(|(at, ..)| *at <= now) {
-            if let Some((_, ip, session, challenges)) = self.waiting.pop_front() {
+            if let Some((_, ip, challenged, challenges)) = self.waiting.pop_front() {
                 self.answered(ip);
-                due.push((session, challenges));
+                due.push((challenged, challenges));
             }
         }
         due
@@ -85,7 +94,8 @@ impl Guard {
 
     /// A session that waits is over.
     pub(super) fn forget(&mut self, session: Session) {
-        let gone = self.waiting.iter().position(|(_, _, waiting, _)| *waiting == session);
+        let gone = Challenged::Invite(session);
+        let gone = self.waiting.iter().position(|(_, _, waiting, _)| *waiting == gone);
         if let Some((_, ip, ..)) = gone.and_then(|index| self.waiting.remove(index)) {
             self.answered(ip);
         }
@@ -133,7 +143,7 @@ mod tests {
             assert_eq!(guard.wrong(now, ip), Answer::AtOnce);
         }
         assert_eq!(guard.wrong(now, ip), Answer::Later);
-        guard.hold(now, ip, Session(1), Vec::new());
+        guard.hold(now, ip, Challenged::Invite(Session(1)), Vec::new());
         assert_eq!(guard.deadline(), Some(now + Duration::from_secs(1)));
         assert!(guard.due(now).is_empty());
         assert_eq!(guard.due(now + Duration::from_secs(1)).len(), 1);
@@ -151,7 +161,7 @@ mod tests {
         for n in 0..200 {
             match guard.wrong(now, ip) {
                 Answer::Later => {
-                    guard.hold(now, ip, Session(n), Vec::new());
+                    guard.hold(now, ip, Challenged::Invite(Session(n)), Vec::new());
                     waiting += 1;
                 }
                 Answer::AtOnce => assert!(n < 10),

@@ -1,7 +1,7 @@
 //! Who calls: a certificate, else digest, else (on `lab`) an address.
 
 use hushbox_policy::{DeviceId, Now, Profile, TrunkId};
-use hushbox_sip::{Algorithm, Authorization, Invite, Transport};
+use hushbox_sip::{Algorithm, Authorization, CallIdHash, Elsewhere, Flow, Invite, Transport};
 use hushbox_store::keys::DigestAlgorithm;
 
 use super::{Peer, Signalling, unix_secs};
@@ -13,6 +13,54 @@ pub(super) enum Caller {
     Device(DeviceId),
     /// A PBX.
     Trunk(TrunkId),
+}
+
+impl Caller {
+    /// A number that stands for it at the endpoint.
+    pub(super) fn number(self) -> Option<u64> {
+        match self {
+            Caller::Device(id) => Peer::Device(id).number(),
+            Caller::Trunk(id) => Peer::Trunk(id).number(),
+        }
+    }
+}
+
+/// What a request shows of who sends it.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) flow: Flow,
+    pub(super) call_id_hash: CallIdHash,
+    pub(super) method: &'a str,
+    pub(super) uri: &'a str,
+    pub(super) from_user: Option<&'a str>,
+    pub(super) authorization: Option<&'a Authorization>,
+}
+
+impl<'a> From<&'a Invite> for Shown<'a> {
+    fn from(invite: &'a Invite) -> Self {
+        Self {
+            flow: invite.flow,
+            call_id_hash: invite.call_id_hash,
+            method: "INVITE",
+            uri: invite.request_uri.text(),
+            from_user: invite.from_user.as_deref(),
+            authorization: invite.authorization.as_ref(),
+        }
+    }
+}
+
+impl<'a> From<&'a Elsewhere> for Shown<'a> {
+    fn from(request: &'a Elsewhere) -> Self {
+        Self {
+            flow: request.flow,
+            call_id_hash: request.call_id_hash,
+            method: &request.method,
+            uri: request.request_uri.text(),
+            // Inside a dialog From tells nothing new.
+            from_user: None,
+            authorization: request.authorization.as_ref(),
+        }
+    }
 }
 
 /// Whether it is known who calls.
@@ -39,16 +87,27 @@ pub(super) fn algorithms(transport: Transport) -> &'static [Algorithm] {
 }
 
 impl Signalling {
-    /// Judges an INVITE by what it came over.
-    pub(super) fn identify(&mut self, now: Now, invite: &Invite, peer: Peer) -> Verdict {
-        match invite.flow.transport {
-            Transport::Tls => self.identify_on_tls(now, invite, peer),
-            Transport::Udp | Transport::Tcp => self.identify_on_lab(now, invite),
+    /// Judges a request by what it came over.
+    pub(super) fn identify(&mut self, now: Now, shown: Shown<'_>) -> Verdict {
+        match shown.flow.transport {
+            Transport::Tls => self.identify_on_tls(now, shown),
+            Transport::Udp | Transport::Tcp => self.identify_on_lab(now, shown),
         }
     }
 
-    fn identify_on_tls(&mut self, now: Now, invite: &Invite, peer: Peer) -> Verdict {
-        match peer {
+    /// Whether a caller can show by digest who it is, on this transport.
+    pub(super) fn uses_digest(&self, caller: Caller, transport: Transport) -> bool {
+        let Caller::Device(id) = caller else { return false };
+        let lab = transport != Transport::Tls;
+        self.directory.device(id).is_some_and(|device| {
+            let has_secret = device.digest_sha256.is_some() || lab && device.digest_md5.is_some();
+            has_secret && self.digest_device(&device.username, lab) == Some(id)
+        })
+    }
+
+    fn identify_on_tls(&mut self, now: Now, shown: Shown<'_>) -> Verdict {
+        let connection = shown.flow.connection.and_then(|id| self.connections.get(&id));
+        match connection.map_or(Peer::Nobody, |(_, peer)| *peer) {
             // The record may have gone since the handshake.
             Peer::Device(id) if self.directory.device(id).is_some() => {
                 Verdict::Known(Caller::Device(id))
@@ -57,8 +116,8 @@ impl Signalling {
                 Verdict::Known(Caller::Trunk(id))
             }
             Peer::Ambiguous => Verdict::Ambiguous,
-            Peer::Nobody | Peer::Device(_) | Peer::Trunk(_) => match &invite.authorization {
-                Some(authorization) => match self.check_digest(now, invite, authorization) {
+            Peer::Nobody | Peer::Device(_) | Peer::Trunk(_) => match shown.authorization {
+                Some(authorization) => match self.check_digest(now, shown, authorization) {
                     // For another server: as without credentials.
                     (hushbox_sip::Verdict::NotOurs, _) => Verdict::Stranger,
                     judged => verdict(judged),
@@ -68,20 +127,19 @@ impl Signalling {
         }
     }
 
-    fn identify_on_lab(&mut self, now: Now, invite: &Invite) -> Verdict {
-        if let Some(authorization) = &invite.authorization {
+    fn identify_on_lab(&mut self, now: Now, shown: Shown<'_>) -> Verdict {
+        if let Some(authorization) = shown.authorization {
             // One that is not valid gets 401, also where the address is a trunk's.
-            return match self.check_digest(now, invite, authorization) {
+            return match self.check_digest(now, shown, authorization) {
                 (hushbox_sip::Verdict::NotOurs, _) => Verdict::Stranger,
                 judged => verdict(judged),
             };
         }
         // The trial's addresses are a trunk: a telephone there is asked first, by the name it gives itself.
-        let from = invite.from_user.as_deref();
-        if from.and_then(|user| self.digest_device(user, true)).is_some() {
+        if shown.from_user.and_then(|user| self.digest_device(user, true)).is_some() {
             return Verdict::Stranger;
         }
-        match self.directory.trunk_by_lab_address(invite.flow.remote.ip()) {
+        match self.directory.trunk_by_lab_address(shown.flow.remote.ip()) {
             Some(trunk) => Verdict::Known(Caller::Trunk(trunk.id)),
             None => Verdict::Stranger,
         }
@@ -90,10 +148,10 @@ impl Signalling {
     fn check_digest(
         &mut self,
         now: Now,
-        invite: &Invite,
+        shown: Shown<'_>,
         authorization: &Authorization,
     ) -> (hushbox_sip::Verdict, Option<DeviceId>) {
-        let lab = invite.flow.transport != Transport::Tls;
+        let lab = shown.flow.transport != Transport::Tls;
         let device = self.digest_device(authorization.username(), lab);
         let secret = |algorithm: Algorithm| {
             let device = self.directory.device(device?)?;
@@ -108,8 +166,8 @@ impl Signalling {
         let judged = self.authenticator.check(
             unix_secs(now),
             authorization,
-            "INVITE",
-            invite.request_uri.text(),
+            shown.method,
+            shown.uri,
             secret,
         );
         (judged, device)

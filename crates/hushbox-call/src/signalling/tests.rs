@@ -60,9 +60,9 @@ fn judge(signalling: &mut Signalling, invite: &Invite) -> String {
             Some(_) => format!("{} Retry-After", rejection.status),
             None => rejection.status.to_string(),
         },
-        Err(Judgement::Challenge { stale, wrong }) => {
-            format!("401{}{}", if stale { " stale" } else { "" }, if wrong { " wrong" } else { "" })
-        }
+        Err(Judgement::Challenge(Lack::Credentials)) => "401".to_owned(),
+        Err(Judgement::Challenge(Lack::FreshNonce)) => "401 stale".to_owned(),
+        Err(Judgement::Challenge(Lack::RightDigest)) => "401 wrong".to_owned(),
     }
 }
 

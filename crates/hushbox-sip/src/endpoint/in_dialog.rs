@@ -19,8 +19,12 @@ impl Endpoint {
         };
         // Only from the dialog's connection, or from another one of the same peer.
         if !self.is_from_peer(session, incoming.flow) {
-            return self.refuse(incoming, &Rejection::new(481));
+            return self.ask_whose(incoming, session);
         }
+        self.handle_from_peer(incoming, session);
+    }
+
+    pub(super) fn handle_from_peer(&mut self, incoming: &Incoming<'_>, session: Session) {
         self.follow_peer(session, incoming);
         let method = incoming.request.method;
         let number = incoming.message.cseq().number;
@@ -39,7 +43,7 @@ impl Endpoint {
         }
     }
 
-    fn find_dialog(&self, incoming: &Incoming<'_>) -> Option<Session> {
+    pub(super) fn find_dialog(&self, incoming: &Incoming<'_>) -> Option<Session> {
         let message = incoming.message;
         let local_tag = message.to().tag()?;
         let remote_tag = message.from().tag().unwrap_or_default();
@@ -48,24 +52,20 @@ impl Endpoint {
 
     fn is_from_peer(&self, session: Session, flow: Flow) -> bool {
         let Some(call) = self.calls.get(&session) else { return false };
-        let same_flow = match flow.connection {
-            Some(_) => call.flow.connection == flow.connection,
-            None => call.source.remote == flow.remote && call.flow.transport == flow.transport,
-        };
         let identity = flow.connection.and_then(|c| self.identities.get(&c));
-        same_flow || identity.is_some() && identity == call.identity.as_ref()
+        call.is_its_flow(flow) || identity.is_some() && identity == call.identity.as_ref()
     }
 
     /// The peer came by another connection: what we send goes there from now on.
     fn follow_peer(&mut self, session: Session, incoming: &Incoming<'_>) {
         let Some(call) = self.calls.get_mut(&session) else { return };
-        if call.flow.connection == incoming.flow.connection {
+        if call.is_its_flow(incoming.flow) {
             return;
         }
         if let Some(before) = call.flow.connection {
             self.by_connection.remove(&(before, session));
         }
-        call.flow = incoming.flow;
+        call.flow = Flow { remote: incoming.reply_to.remote, ..incoming.flow };
         call.source = incoming.flow;
         if let Some(connection) = incoming.flow.connection {
             self.by_connection.insert((connection, session));

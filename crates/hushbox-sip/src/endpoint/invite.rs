@@ -249,10 +249,7 @@ impl Endpoint {
     ) {
         // RFC 3261 §22.2: a user agent server asks with 401; §26.3.2.4: once, so that a forged
         // source is not flooded by its repetitions.
-        let mut rejection = Rejection::new(401);
-        for challenge in challenges {
-            rejection = rejection.with_header("WWW-Authenticate", challenge.value());
-        }
+        let rejection = Rejection::challenge(challenges);
         let transaction = self.calls.get(&session).map(|call| call.transaction);
         self.reject_first(now, session, &rejection);
         if let Some(transaction) = transaction
@@ -268,7 +265,7 @@ impl Endpoint {
 }
 
 /// The best credentials: those of an algorithm that we have, the strongest first.
-fn authorization(message: &Message<'_>) -> Option<Authorization> {
+pub(super) fn authorization(message: &Message<'_>) -> Option<Authorization> {
     let all = message.values(Name::Authorization).filter_map(Authorization::parse);
     all.min_by_key(|a| (a.algorithm().is_none(), a.algorithm()))
 }

@@ -2,6 +2,7 @@
 
 mod change;
 mod connections;
+mod elsewhere;
 mod in_dialog;
 mod invite;
 mod receive;
@@ -21,6 +22,7 @@ use crate::transaction::{InviteServer, Key, Keys, NonInviteServer};
 use crate::transport::{ConnectionId, Flow, HostPort, Listener};
 use bytes::Bytes;
 use connections::Connection;
+use elsewhere::Waiting;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use respond::ErrorReplies;
@@ -119,6 +121,7 @@ pub struct Endpoint {
     by_transaction: BTreeMap<Key, Session>,
     by_connection: BTreeSet<(ConnectionId, Session)>,
     changes: BTreeMap<RequestId, Session>,
+    elsewhere: BTreeMap<RequestId, Waiting>,
     connections: BTreeMap<ConnectionId, Connection>,
     identities: BTreeMap<ConnectionId, u64>,
     error_replies: ErrorReplies,
@@ -149,6 +152,7 @@ impl Endpoint {
             by_transaction: BTreeMap::new(),
             by_connection: BTreeSet::new(),
             changes: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
             connections: BTreeMap::new(),
             identities: BTreeMap::new(),
             error_replies: ErrorReplies::default(),
@@ -182,6 +186,14 @@ impl Endpoint {
     /// identity too, and a dialog outlives its connection.
     pub fn identify(&mut self, connection: ConnectionId, identity: u64) {
         self.identities.insert(connection, identity);
+    }
+
+    /// Says whose this session is, where its request showed that (digest, say) and not its
+    /// connection: the session then outlives its connection like one of [`Endpoint::identify`].
+    pub fn recognise(&mut self, session: Session, identity: u64) {
+        if let Some(call) = self.calls.get_mut(&session) {
+            call.identity = Some(identity);
+        }
     }
 
     /// Answers a call with 200 and this SDP, which is an offer where the INVITE had none.
@@ -247,6 +259,7 @@ impl Endpoint {
                 + self.by_transaction.len()
                 + self.by_connection.len()
                 + self.changes.len()
+                + self.elsewhere.len()
                 + self.identities.len(),
         }
     }

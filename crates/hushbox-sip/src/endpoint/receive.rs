@@ -24,6 +24,8 @@ pub(super) struct Incoming<'a> {
     /// Where its responses go.
     pub(super) reply_to: Flow,
     pub(super) reach: Reach,
+    /// All of it.
+    pub(super) bytes: &'a [u8],
     pub(super) message: &'a Message<'a>,
     pub(super) request: Request<'a>,
     /// Its transaction.
@@ -64,18 +66,8 @@ impl Endpoint {
         match message.start() {
             StartLine::Response(status) => self.handle_response(now, &message, status),
             StartLine::Request(request) => {
-                let (reach, reply_to) = reach(flow, message.via());
-                let key = self.keys.transaction(&flow, &message, request.method);
-                let message = &message;
-                self.handle_request(&Incoming {
-                    now,
-                    flow,
-                    reply_to,
-                    reach,
-                    message,
-                    request,
-                    key,
-                });
+                let incoming = self.incoming(now, flow, bytes, &message, request);
+                self.handle_request(&incoming);
             }
         }
     }
@@ -92,6 +84,19 @@ impl Endpoint {
         if let Some(tap) = &mut self.tap {
             tap.malformed(flow, error);
         }
+    }
+
+    pub(super) fn incoming<'a>(
+        &self,
+        now: Instant,
+        flow: Flow,
+        bytes: &'a [u8],
+        message: &'a Message<'a>,
+        request: Request<'a>,
+    ) -> Incoming<'a> {
+        let (reach, reply_to) = reach(flow, message.via());
+        let key = self.keys.transaction(&flow, message, request.method);
+        Incoming { now, flow, reply_to, reach, bytes, message, request, key }
     }
 
     fn handle_request(&mut self, incoming: &Incoming<'_>) {

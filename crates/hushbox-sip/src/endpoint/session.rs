@@ -138,6 +138,14 @@ impl Unacknowledged {
 }
 
 impl Call {
+    /// Whether this is the connection of the dialog, on UDP its address and port.
+    pub(super) fn is_its_flow(&self, flow: Flow) -> bool {
+        match flow.connection {
+            Some(_) => self.flow.connection == flow.connection,
+            None => self.source.remote == flow.remote && self.flow.transport == flow.transport,
+        }
+    }
+
     fn deadline(&self) -> Option<Instant> {
         let ack = self.unacknowledged.iter().map(|u| u.next.min(u.until)).min();
         ack.into_iter().chain(self.refresh_at).chain(self.give_up_at).min()

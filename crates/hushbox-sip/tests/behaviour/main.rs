@@ -5,6 +5,7 @@ mod answering;
 mod cancel;
 mod checks;
 mod dialog;
+mod elsewhere;
 mod hanging_up;
 mod on_the_wire;
 mod reinvite;

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use hushbox_sip::{
-    Config, ConnectionId, Endpoint, Event, Flow, HostPort, Input, Invite, Limits, Listener, Load,
-    Output, Reason, Rejection, RequestId, Session, Transport,
+    Config, ConnectionId, Elsewhere, Endpoint, Event, Flow, HostPort, Input, Invite, Limits,
+    Listener, Load, Output, Reason, Rejection, RequestId, Session, Transport,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -197,6 +197,26 @@ impl World {
             Event::Reinvite { request, offer, .. } => (request, offer),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// The request from elsewhere that must be the only event.
+    pub(crate) fn asked_whose(&mut self) -> (RequestId, Box<Elsewhere>) {
+        let mut events = std::mem::take(&mut self.events);
+        assert_eq!(events.len(), 1, "{events:?}");
+        match events.remove(0) {
+            Event::Elsewhere { id, request, .. } => (id, request),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn admit(&mut self, id: RequestId) {
+        self.endpoint.admit_elsewhere(self.now, id);
+        self.drain();
+    }
+
+    pub(crate) fn refuse(&mut self, id: RequestId) {
+        self.endpoint.refuse_elsewhere(self.now, id, &Rejection::new(481));
+        self.drain();
     }
 
     pub(crate) fn answer(&mut self, session: Session) {

@@ -206,6 +206,10 @@ enum Step {
     AnswerReinvite(prop::sample::Index),
     RejectReinvite(prop::sample::Index),
     CloseStream,
+    /// From here on the caller sends from another port or connection.
+    Move,
+    /// The application says whether a request from elsewhere is the caller's.
+    Elsewhere(prop::sample::Index, bool),
     Wait(u16),
 }
 
@@ -235,6 +239,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => index().prop_map(Step::AnswerReinvite),
         1 => index().prop_map(Step::RejectReinvite),
         1 => Just(Step::CloseStream),
+        1 => Just(Step::Move),
+        2 => (index(), any::<bool>()).prop_map(|(at, its)| Step::Elsewhere(at, its)),
         3 => (0..3000u16).prop_map(Step::Wait),
         1 => (0..60_000u16).prop_map(Step::Wait),
     ]
@@ -249,6 +255,9 @@ struct Run {
     sessions: Vec<Session>,
     ended: Vec<Session>,
     changes: Vec<RequestId>,
+    elsewhere: Vec<RequestId>,
+    /// Connections that are open besides the one in use.
+    left: Vec<Flow>,
     /// How many INVITEs a call has had by a path: each has a branch of its own.
     invites: BTreeMap<(u8, u8, u8), u32>,
     last_request: Option<String>,
@@ -266,6 +275,8 @@ impl Run {
             sessions: Vec::new(),
             ended: Vec::new(),
             changes: Vec::new(),
+            elsewhere: Vec::new(),
+            left: Vec::new(),
             invites: BTreeMap::new(),
             last_request: None,
             finals: BTreeMap::new(),
@@ -326,6 +337,7 @@ impl Run {
         match event {
             Event::Invite { session, .. } => self.sessions.push(*session),
             Event::Reinvite { request, .. } => self.changes.push(*request),
+            Event::Elsewhere { id, .. } => self.elsewhere.push(*id),
             Event::Terminated { session } => {
                 assert!(!self.ended.contains(session), "a session ends once");
                 self.ended.push(*session);
@@ -401,6 +413,21 @@ impl Run {
                     self.flow.connection = Some(ConnectionId(id + 1));
                 }
             }
+            Step::Move => match &mut self.flow.connection {
+                Some(ConnectionId(id)) => {
+                    *id += 1;
+                    self.left.push(Flow { connection: Some(ConnectionId(*id - 1)), ..self.flow });
+                }
+                None => self.flow.remote.set_port(self.flow.remote.port() ^ 1),
+            },
+            Step::Elsewhere(at, its) => {
+                let id = (!self.elsewhere.is_empty()).then(|| *at.get(&self.elsewhere));
+                match id {
+                    Some(id) if *its => self.endpoint.admit_elsewhere(now, id),
+                    Some(id) => self.endpoint.refuse_elsewhere(now, id, &Rejection::new(481)),
+                    None => {}
+                }
+            }
             Step::Wait(millis) => self.advance(Duration::from_millis(u64::from(*millis))),
         }
         self.drain();
@@ -446,9 +473,13 @@ proptest! {
         for session in run.sessions.clone() {
             run.endpoint.hang_up(run.now, session, Reason::normal_clearing());
         }
+        for id in run.elsewhere.clone() {
+            run.endpoint.discard_elsewhere(id);
+        }
         run.advance(Duration::from_secs(65));
-        let flow = run.flow;
-        run.endpoint.handle_input(run.now, Input::StreamClosed { flow });
+        for flow in run.left.iter().copied().chain([run.flow]) {
+            run.endpoint.handle_input(run.now, Input::StreamClosed { flow });
+        }
         run.advance(Duration::from_secs(33));
         prop_assert_eq!(run.endpoint.load(), Load::default());
         prop_assert_eq!(run.drain(), None, "no deadline is left");

@@ -43,6 +43,7 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// One call's dialog.
+#[derive(Clone)]
 pub(super) struct Dialog {
     uri: String,
     via: String,
@@ -121,10 +122,6 @@ impl Dialog {
         self.request("INVITE", &self.uri, self.cseq, &more, sdp)
     }
 
-    pub(super) fn uri(&self) -> &str {
-        &self.uri
-    }
-
     pub(super) fn reinvite(&mut self, sdp: &str) -> String {
         self.cseq += 1;
         self.branch += 1;
@@ -136,9 +133,18 @@ impl Dialog {
     }
 
     pub(super) fn bye(&mut self) -> String {
+        self.bye_with("")
+    }
+
+    /// The BYE again, with credentials.
+    pub(super) fn bye_again(&mut self, authorization: &str) -> String {
+        self.bye_with(&format!("Authorization: {authorization}\r\n"))
+    }
+
+    fn bye_with(&mut self, more: &str) -> String {
         self.cseq += 1;
         self.branch += 1;
-        self.request("BYE", self.target(), self.cseq, "", None)
+        self.request("BYE", self.target(), self.cseq, more, None)
     }
 
     /// RFC 3261 §13.2.2.4: the ACK of a 2xx is a transaction of its own, with the INVITE's CSeq.
@@ -161,7 +167,8 @@ impl Dialog {
         self.remote_target = Some(uri.expect("a URI in brackets").to_owned());
     }
 
-    fn target(&self) -> &str {
+    /// What its next request has as Request-URI.
+    pub(super) fn target(&self) -> &str {
         self.remote_target.as_deref().unwrap_or(&self.uri)
     }
 }
