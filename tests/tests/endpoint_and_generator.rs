@@ -80,6 +80,7 @@ impl Application {
                 Output::Transmit { bytes, .. } => wire.push(bytes),
                 Output::Event(event) => self.event(now, event),
                 Output::Disconnect { .. } => self.over = true,
+                Output::Connect { .. } => panic!("nothing is sent outside of the call"),
                 Output::Timeout(_) => return wire,
             }
         }
@@ -144,6 +145,7 @@ impl Application {
             | Event::Bye { .. }
             | Event::Failed { .. }
             | Event::Elsewhere { .. } => {}
+            Event::Answered { .. } | Event::Unanswered { .. } => panic!("nothing was asked"),
         }
     }
 

@@ -101,6 +101,13 @@ impl Signalling {
                 }
                 self.endpoint.handle_input(at, hushbox_sip::Input::StreamClosed { flow });
             }
+            Input::Opened { attempt, flow, peer } => {
+                self.connected(flow, peer);
+                self.endpoint.handle_input(at, hushbox_sip::Input::Connected { attempt, flow });
+            }
+            Input::Unopened { attempt } => {
+                self.endpoint.handle_input(at, hushbox_sip::Input::Unconnected { attempt });
+            }
             Input::Directory(directory) => self.directory_changed(now, directory),
             Input::DiskFull(full) => self.disk_full = full,
             Input::RecordOnly(record_only) => self.record_only = record_only,
@@ -128,6 +135,9 @@ impl Signalling {
                 return Output::Transmit { flow, bytes };
             }
             hushbox_sip::Output::Disconnect { flow } => return Output::Disconnect { flow },
+            hushbox_sip::Output::Connect { attempt, destination } => {
+                return Output::Connect { attempt, destination };
+            }
             hushbox_sip::Output::Event(_) => None,
         };
         let guard = self.guard.deadline();
@@ -167,6 +177,9 @@ impl Signalling {
                 }
                 hushbox_sip::Output::Disconnect { flow } => {
                     self.outputs.push_back(Output::Disconnect { flow });
+                }
+                hushbox_sip::Output::Connect { attempt, destination } => {
+                    self.outputs.push_back(Output::Connect { attempt, destination });
                 }
                 hushbox_sip::Output::Event(event) => self.event(now, event),
                 hushbox_sip::Output::Timeout(_) => return,
@@ -249,6 +262,7 @@ impl Signalling {
                 };
                 self.tell(session, FromSignalling::Ended(reason));
             }
+            Event::Answered { .. } | Event::Unanswered { .. } => {}
             Event::Terminated { session } => {
                 self.guard.forget(session);
                 if let Some(call) = self.sessions.remove(&session)

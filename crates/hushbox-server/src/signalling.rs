@@ -184,6 +184,10 @@ impl Running {
             match self.task.signalling.poll_output() {
                 Output::Transmit { flow, bytes } => self.transmit(flow, bytes),
                 Output::Disconnect { flow } => self.disconnect(flow),
+                Output::Connect { attempt, .. } => {
+                    tracing::debug!("no connection was opened: none can be yet");
+                    self.input(Input::Unopened { attempt });
+                }
                 Output::Start(setup) => {
                     let call = setup.id;
                     let (at, shard) = self.least_busy();

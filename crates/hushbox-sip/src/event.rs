@@ -1,6 +1,7 @@
 //! What the endpoint tells the application.
 
 use crate::invite::{Elsewhere, Invite};
+use crate::outgoing::{Response, Undelivered};
 use crate::transport::Flow;
 use bytes::Bytes;
 use std::fmt;
@@ -9,7 +10,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Session(pub u64);
 
-/// A request inside a dialog that waits for the application's answer.
+/// A request inside a dialog that waits for the application's answer, or one of ours that waits for
+/// the peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
 
@@ -73,6 +75,21 @@ pub enum Event {
         /// How.
         failure: Failure,
     },
+    /// A request of ours outside of the calls has its final response: of the last destination that
+    /// gave one, where all were unavailable.
+    Answered {
+        /// Which request.
+        request: RequestId,
+        /// What was answered.
+        response: Box<Response>,
+    },
+    /// No destination has answered a request of ours outside of the calls.
+    Unanswered {
+        /// Which request.
+        request: RequestId,
+        /// Why, of the last destination.
+        why: Undelivered,
+    },
     /// Nothing is left of the session but transactions that run out by themselves.
     Terminated {
         /// The session.
@@ -106,6 +123,12 @@ impl fmt::Debug for Event {
                 return write!(f, "Failed({}, {failure:?})", session.0);
             }
             Event::Terminated { session } => ("Terminated", session),
+            Event::Answered { request, response } => {
+                return write!(f, "Answered({}, {})", request.0, response.status);
+            }
+            Event::Unanswered { request, why } => {
+                return write!(f, "Unanswered({}, {why:?})", request.0);
+            }
         };
         write!(f, "{name}({})", session.0)
     }

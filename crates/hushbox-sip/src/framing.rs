@@ -23,6 +23,8 @@ pub struct Framer {
     has_start_line: bool,
     /// Line breaks since the last message.
     breaks: usize,
+    /// Whether we asked the peer whether it is there, and it has not answered.
+    awaits_pong: bool,
     is_broken: bool,
 }
 
@@ -33,6 +35,8 @@ pub enum Framed {
     Message(Bytes),
     /// Two line breaks between messages: to be answered with one.
     Ping,
+    /// One line break between messages: the answer to ours.
+    Pong,
     /// Where the next message begins can no longer be told. The head, if there is one, says whom
     /// to tell; then the stream must be closed. Nothing comes after this.
     Broken {
@@ -48,6 +52,7 @@ impl fmt::Debug for Framed {
         match self {
             Framed::Message(bytes) => write!(f, "Message({} bytes)", bytes.len()),
             Framed::Ping => f.write_str("Ping"),
+            Framed::Pong => f.write_str("Pong"),
             Framed::Broken { error, .. } => write!(f, "Broken({error:?})"),
         }
     }
@@ -78,6 +83,12 @@ impl Framer {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// We sent two line breaks: the next one between messages is the peer's answer.
+    pub fn expect_pong(&mut self) {
+        self.awaits_pong = true;
+        self.breaks = 0;
+    }
+
     /// Whether bytes of an unfinished message are waiting.
     pub fn is_waiting(&self) -> bool {
         !self.is_broken && self.buffer.len() > self.start
@@ -106,6 +117,9 @@ impl Framer {
         while self.length.is_none() && self.rest().starts_with(b"\r\n") {
             self.start += 2;
             self.scanned = self.start;
+            if std::mem::take(&mut self.awaits_pong) {
+                return Some(Framed::Pong);
+            }
             self.breaks += 1;
             if self.breaks == 2 {
                 self.breaks = 0;
@@ -232,6 +246,19 @@ mod tests {
             let pieces: Vec<_> = stream.chunks(size).collect();
             assert_eq!(all(&pieces), expected, "pieces of {size}");
         }
+    }
+
+    #[test]
+    fn the_first_line_break_after_our_question_is_its_answer_and_no_question() {
+        let mut framer = Framer::new();
+        framer.expect_pong();
+        framer.push(b"\r\n");
+        assert_eq!(framer.next_item(), Some(Framed::Pong));
+        framer.expect_pong();
+        framer.push(b"\r\n\r\n\r\n");
+        assert_eq!(framer.next_item(), Some(Framed::Pong), "not the second half of a question");
+        assert_eq!(framer.next_item(), Some(Framed::Ping));
+        assert_eq!(framer.next_item(), None);
     }
 
     fn only_broken(stream: &[u8]) -> ParseError {

@@ -3,6 +3,7 @@
 use crate::auth::Authorization;
 use crate::error::ParseError;
 use crate::message::uri::{Scheme, Uri};
+use crate::message::{Message, lex};
 use crate::rejection::Rejection;
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -226,6 +227,18 @@ impl Headers {
     /// Makes a list of names (long form) and values.
     pub fn new(fields: Vec<(String, Bytes)>) -> Self {
         Headers(fields)
+    }
+
+    /// Those of a message.
+    pub(crate) fn of(message: &Message<'_>) -> Self {
+        let fields = message.fields().iter().map(|field| {
+            let name = match field.name.long() {
+                Some(long) => long.to_owned(),
+                None => String::from_utf8_lossy(field.raw_name).into_owned(),
+            };
+            (name, Bytes::from(lex::unfold(field.value).into_owned()))
+        });
+        Headers(fields.collect())
     }
 
     /// The values of one header field, by its long name, a line each.

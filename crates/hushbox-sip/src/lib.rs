@@ -19,6 +19,7 @@ mod framing;
 mod invite;
 pub mod limits;
 pub mod message;
+mod outgoing;
 pub mod pasted;
 mod rejection;
 pub mod retargeting;
@@ -36,6 +37,7 @@ pub use framing::{Framed, Framer};
 pub use invite::{CallIdHash, Elsewhere, Headers, Invite, InviteBody, OwnedUri};
 pub use limits::Limits;
 pub use message::Message;
+pub use outgoing::{Attempt, Destination, Outgoing, OwnContact, Response, Undelivered};
 
 pub use rejection::{Reason, ReasonProtocol, Rejection};
 pub use tap::Tap;

@@ -45,6 +45,16 @@ pub const MAX_ELSEWHERE: usize = 128;
 pub const MAX_UNACKNOWLEDGED: usize = 4;
 /// Empty lines before a message on a stream (RFC 3261 §7.5, RFC 5626 §3.5.1).
 pub const MAX_KEEP_ALIVE_BYTES: usize = 64;
+/// Requests of our own outside of the calls that wait for an answer.
+pub const MAX_REQUESTS: usize = 4096;
+/// Connections that we opened or are opening.
+pub const MAX_OPENED: usize = 256;
+/// How long a connection may take to open, its TLS handshake included.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that we opened stays without use.
+pub const OPENED_IDLE: Duration = Duration::from_secs(120);
+/// RFC 5626 §4.4.1: how long a peer may take to answer a keep-alive.
+pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
 /// Nonces whose use is remembered.
 pub const MAX_NONCES: usize = 65_536;
 /// How long a nonce is good for.

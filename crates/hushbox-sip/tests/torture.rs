@@ -202,7 +202,7 @@ fn judge(bytes: &[u8]) -> Verdict {
                     verdict = Status(status);
                 }
             }
-            Output::Event(_) | Output::Disconnect { .. } => {}
+            Output::Event(_) | Output::Disconnect { .. } | Output::Connect { .. } => {}
             Output::Timeout(_) => return verdict,
         }
     }

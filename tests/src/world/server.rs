@@ -331,6 +331,9 @@ impl Server {
                     let caller = caller_of(flow);
                     agenda.plan(now.monotonic + LINK_DELAY, Happening::SipToCaller(caller, bytes));
                 }
+                signalling::Output::Connect { .. } => {
+                    panic!("nothing is sent outside of the calls")
+                }
                 signalling::Output::Disconnect { flow } => {
                     self.notes.push_back("server  disconnects".to_owned());
                     self.signalling.handle_input(now, signalling::Input::StreamClosed { flow });

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hushbox_policy::{CallId, DeviceId, TrunkId};
-use hushbox_sip::{CallIdHash, Flow};
+use hushbox_sip::{Attempt, CallIdHash, Destination, Flow};
 use hushbox_store::Directory;
 use hushbox_store::keys::ServiceKey;
 
@@ -68,6 +68,20 @@ pub enum Input<'a> {
         /// Which connection.
         flow: Flow,
     },
+    /// A connection that [`Output::Connect`] asked for is open, with whom the server's certificate stands for.
+    Opened {
+        /// Which attempt this was.
+        attempt: Attempt,
+        /// The connection.
+        flow: Flow,
+        /// Who is at the other end.
+        peer: Peer,
+    },
+    /// A connection that [`Output::Connect`] asked for could not be opened.
+    Unopened {
+        /// Which attempt this was.
+        attempt: Attempt,
+    },
     /// The directory has changed.
     Directory(Arc<Directory>),
     /// Whether the data disk has too little room for a new deposit.
@@ -98,6 +112,8 @@ impl fmt::Debug for Input<'_> {
                 write!(f, "StreamData({flow:?}, {} octets)", bytes.len())
             }
             Input::StreamClosed { flow } => write!(f, "StreamClosed({flow:?})"),
+            Input::Opened { flow, peer, .. } => write!(f, "Opened({flow:?}, {peer:?})"),
+            Input::Unopened { attempt } => write!(f, "Unopened({})", attempt.0),
             Input::Directory(_) => f.write_str("Directory(…)"),
             Input::DiskFull(full) => write!(f, "DiskFull({full})"),
             Input::RecordOnly(only) => write!(f, "RecordOnly({only})"),
@@ -121,6 +137,13 @@ pub enum Output {
     Disconnect {
         /// Which.
         flow: Flow,
+    },
+    /// Open this connection: say [`Input::Opened`] or [`Input::Unopened`].
+    Connect {
+        /// Which attempt this is.
+        attempt: Attempt,
+        /// Where to, and what the server must prove to be.
+        destination: Destination,
     },
     /// A call was admitted: make a [`Call`](crate::Call). Without a port or a shard for it, say
     /// [`ToSignalling::Reject`] and [`ToSignalling::Over`] in its place.
@@ -151,6 +174,7 @@ impl fmt::Debug for Output {
                 write!(f, "Transmit({flow:?}, {} octets)", bytes.len())
             }
             Output::Disconnect { flow } => write!(f, "Disconnect({flow:?})"),
+            Output::Connect { attempt, .. } => write!(f, "Connect({})", attempt.0),
             Output::Start(setup) => write!(f, "Start({setup:?})"),
             Output::ToCall { call, says } => write!(f, "ToCall({call}, {says:?})"),
             Output::Known { flow } => write!(f, "Known({flow:?})"),

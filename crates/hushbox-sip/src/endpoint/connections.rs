@@ -1,18 +1,30 @@
 //! Streams: their bytes, their end, and peers that are too slow.
 
+use super::opened::Opened;
 use super::session::Phase;
 use super::timers::Timer;
 use super::{Endpoint, Output};
 use crate::event::{Event, Failure, Session};
 use crate::framing::Framer;
 use crate::transport::{ConnectionId, Flow};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 pub(super) struct Connection {
     pub(super) flow: Flow,
-    framer: Framer,
+    pub(super) framer: Framer,
     /// Since when a message is unfinished.
     waiting_since: Option<Instant>,
+    /// Where we opened it to, if we did.
+    pub(super) opened: Option<Opened>,
+    /// Where the peer can be reached by it, too (RFC 5923 §5).
+    pub(super) alias: Option<SocketAddr>,
+}
+
+impl Connection {
+    pub(super) fn new(flow: Flow) -> Self {
+        Connection { flow, framer: Framer::new(), waiting_since: None, opened: None, alias: None }
+    }
 }
 
 impl Endpoint {
@@ -22,8 +34,8 @@ impl Endpoint {
         if is_full && !self.connections.contains_key(&id) {
             return self.outputs.push_back(Output::Disconnect { flow });
         }
-        let fresh = || Connection { flow, framer: Framer::new(), waiting_since: None };
-        self.connections.entry(id).or_insert_with(fresh).framer.push(bytes);
+        self.connections.entry(id).or_insert_with(|| Connection::new(flow)).framer.push(bytes);
+        self.heard(now, id);
         while let Some(connection) = self.connections.get_mut(&id)
             && let Some(item) = connection.framer.next_item()
         {
@@ -54,6 +66,8 @@ impl Endpoint {
         self.connections.remove(&id);
         self.identities.remove(&id);
         self.timers.set(Timer::Connection(id), None);
+        self.timers.set(Timer::Flow(id), None);
+        self.fail_sent_on(now, id);
         let first = (id, Session(0));
         let last = (id, Session(u64::MAX));
         let sessions: Vec<_> =

@@ -124,7 +124,7 @@ impl Endpoint {
             refuses_sdp: !message.accepts_sdp(),
             interval_too_short: false,
             body,
-            headers: headers(message),
+            headers: Headers::of(message),
         }
     }
 
@@ -278,15 +278,4 @@ pub(super) fn unsupported(message: &Message<'_>) -> Vec<String> {
         .take(limits::MAX_OPTION_TAGS)
         .map(|tag| String::from_utf8_lossy(&lex::unfold(tag)).into_owned())
         .collect()
-}
-
-fn headers(message: &Message<'_>) -> Headers {
-    let fields = message.fields().iter().map(|field| {
-        let name = match field.name.long() {
-            Some(long) => long.to_owned(),
-            None => String::from_utf8_lossy(field.raw_name).into_owned(),
-        };
-        (name, Bytes::from(lex::unfold(field.value).into_owned()))
-    });
-    Headers::new(fields.collect())
 }

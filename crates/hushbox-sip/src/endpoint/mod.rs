@@ -5,6 +5,8 @@ mod connections;
 mod elsewhere;
 mod in_dialog;
 mod invite;
+mod opened;
+mod outgoing;
 mod receive;
 mod refresh;
 mod respond;
@@ -16,6 +18,7 @@ mod timers;
 use crate::auth::Challenge;
 use crate::event::{Event, RequestId, Session};
 use crate::limits::Limits;
+use crate::outgoing::{Attempt, Destination};
 use crate::rejection::{Reason, Rejection};
 use crate::tap::Tap;
 use crate::transaction::{InviteServer, Key, Keys, NonInviteServer};
@@ -23,6 +26,7 @@ use crate::transport::{ConnectionId, Flow, HostPort, Listener};
 use bytes::Bytes;
 use connections::Connection;
 use elsewhere::Waiting;
+use outgoing::{Request, RequestClient};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
 use respond::ErrorReplies;
@@ -64,6 +68,18 @@ pub enum Input<'a> {
         /// Which stream.
         flow: Flow,
     },
+    /// A connection that was asked for is open.
+    Connected {
+        /// Which attempt this was.
+        attempt: Attempt,
+        /// The stream, with a number of its own.
+        flow: Flow,
+    },
+    /// A connection that was asked for could not be opened, or its peer is not whom it must be.
+    Unconnected {
+        /// Which attempt this was.
+        attempt: Attempt,
+    },
     /// The time of the last `Output::Timeout` has come.
     Timeout,
 }
@@ -83,7 +99,14 @@ pub enum Output {
         /// Which stream.
         flow: Flow,
     },
-    /// Something happened to a session.
+    /// Open a connection; `Input::Connected` or `Input::Unconnected` must follow.
+    Connect {
+        /// Which attempt this is.
+        attempt: Attempt,
+        /// Where to.
+        destination: Destination,
+    },
+    /// Something happened to a session, or to a request of ours.
     Event(Event),
     /// Nothing more now; come back with `Input::Timeout` at this time, or when something happens.
     Timeout(Option<Instant>),
@@ -123,6 +146,11 @@ pub struct Endpoint {
     changes: BTreeMap<RequestId, Session>,
     elsewhere: BTreeMap<RequestId, Waiting>,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Connections that are being opened.
+    attempts: BTreeMap<Attempt, Destination>,
+    /// Requests of our own outside of the calls, and their transactions.
+    requests: BTreeMap<RequestId, Request>,
+    request_clients: BTreeMap<Key, RequestClient>,
     identities: BTreeMap<ConnectionId, u64>,
     error_replies: ErrorReplies,
     tap: Option<Box<dyn Tap>>,
@@ -154,6 +182,9 @@ impl Endpoint {
             changes: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             connections: BTreeMap::new(),
+            attempts: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            request_clients: BTreeMap::new(),
             identities: BTreeMap::new(),
             error_replies: ErrorReplies::default(),
             tap: None,
@@ -172,6 +203,8 @@ impl Endpoint {
             Input::Datagram { flow, bytes } => self.handle_message(now, flow, bytes),
             Input::StreamData { flow, bytes } => self.handle_stream(now, flow, bytes),
             Input::StreamClosed { flow } => self.handle_closed(now, flow),
+            Input::Connected { attempt, flow } => self.handle_connected(now, attempt, flow),
+            Input::Unconnected { attempt } => self.handle_unconnected(now, attempt),
             Input::Timeout => {}
         }
     }
@@ -251,7 +284,7 @@ impl Endpoint {
         let servers = self.invite_servers.len() + self.non_invite_servers.len();
         Load {
             sessions: self.calls.len(),
-            transactions: servers + self.clients.len(),
+            transactions: servers + self.clients.len() + self.request_clients.len(),
             connections: self.connections.len(),
             others: self.merges.len()
                 + self.merge_of.len()
@@ -260,6 +293,8 @@ impl Endpoint {
                 + self.by_connection.len()
                 + self.changes.len()
                 + self.elsewhere.len()
+                + self.requests.len()
+                + self.attempts.len()
                 + self.identities.len(),
         }
     }
@@ -313,6 +348,8 @@ impl fmt::Debug for Input<'_> {
                 write!(f, "StreamData({:?}, {} bytes)", flow.transport, bytes.len())
             }
             Input::StreamClosed { flow } => write!(f, "StreamClosed({:?})", flow.transport),
+            Input::Connected { attempt, .. } => write!(f, "Connected({})", attempt.0),
+            Input::Unconnected { attempt } => write!(f, "Unconnected({})", attempt.0),
             Input::Timeout => f.write_str("Timeout"),
         }
     }
@@ -325,6 +362,7 @@ impl fmt::Debug for Output {
                 write!(f, "Transmit({:?}, {} bytes)", flow.transport, bytes.len())
             }
             Output::Disconnect { flow } => write!(f, "Disconnect({:?})", flow.transport),
+            Output::Connect { attempt, .. } => write!(f, "Connect({})", attempt.0),
             Output::Event(event) => write!(f, "Event({event:?})"),
             Output::Timeout(at) => write!(f, "Timeout({at:?})"),
         }

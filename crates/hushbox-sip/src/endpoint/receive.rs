@@ -39,6 +39,7 @@ impl Endpoint {
             Framed::Message(bytes) => self.handle_message(now, flow, bytes),
             // RFC 5626 §3.5.1.
             Framed::Ping => self.transmit(flow, Bytes::from_static(b"\r\n")),
+            Framed::Pong => self.handle_pong(flow),
             Framed::Broken { error, head } => {
                 self.show_malformed(flow, *error);
                 if let Ok(draft) = Draft::read(head) {
@@ -101,6 +102,7 @@ impl Endpoint {
 
     fn handle_request(&mut self, incoming: &Incoming<'_>) {
         let (message, method) = (incoming.message, incoming.request.method);
+        self.note_alias(incoming);
         // RFC 3261 §17: ACK is never answered.
         if method == Method::Ack {
             return self.handle_ack(incoming);

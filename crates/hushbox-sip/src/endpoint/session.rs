@@ -254,6 +254,9 @@ impl Endpoint {
     pub(super) fn handle_response(&mut self, now: Instant, message: &Message<'_>, status: u16) {
         let Some(branch) = message.via().branch() else { return };
         let key = self.keys.client(branch);
+        if self.handle_request_response(now, key, message, status) {
+            return;
+        }
         let Some(client) = self.clients.get_mut(&key) else { return };
         let method = match (&client.purpose, &client.transaction) {
             (Purpose::Bye, _) => Method::Bye,

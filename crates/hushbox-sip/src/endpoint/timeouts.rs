@@ -16,6 +16,9 @@ impl Endpoint {
                 Timer::Client(key) => self.handle_client_timeout(now, key),
                 Timer::Session(session) => self.handle_session_timeout(now, session),
                 Timer::Connection(connection) => self.handle_slow_stream(connection),
+                Timer::Flow(connection) => self.handle_flow_timeout(now, connection),
+                Timer::Request(key) => self.handle_request_timeout(now, key),
+                Timer::Attempt(attempt) => self.handle_unconnected(now, attempt),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! When whom to call.
 
 use crate::event::Session;
+use crate::outgoing::Attempt;
 use crate::transaction::Key;
 use crate::transport::ConnectionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,9 @@ pub(super) enum Timer {
     Client(Key),
     Session(Session),
     Connection(ConnectionId),
+    Flow(ConnectionId),
+    Request(Key),
+    Attempt(Attempt),
 }
 
 /// Deadlines, in order of time.

@@ -179,7 +179,7 @@ impl Writer {
         self.finish_with(Some(("application/sdp", sdp)))
     }
 
-    fn finish_with(mut self, body: Option<(&str, &[u8])>) -> Bytes {
+    pub(crate) fn finish_with(mut self, body: Option<(&str, &[u8])>) -> Bytes {
         if let Some((content_type, _)) = body {
             self.field("Content-Type", content_type);
         }

@@ -8,6 +8,7 @@ mod dialog;
 mod elsewhere;
 mod hanging_up;
 mod on_the_wire;
+mod outgoing;
 mod reinvite;
 mod session_timer;
 mod streams;

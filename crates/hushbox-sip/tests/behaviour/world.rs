@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use hushbox_sip::{
-    Config, ConnectionId, Elsewhere, Endpoint, Event, Flow, HostPort, Input, Invite, Limits,
-    Listener, Load, Output, Reason, Rejection, RequestId, Session, Transport,
+    Attempt, Config, ConnectionId, Destination, Elsewhere, Endpoint, Event, Flow, HostPort, Input,
+    Invite, Limits, Listener, Load, Outgoing, Output, Reason, Rejection, RequestId, Session,
+    Transport,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -50,6 +51,7 @@ pub(crate) struct World {
     pub(crate) sent: Vec<Sent>,
     pub(crate) events: Vec<Event>,
     pub(crate) disconnected: Vec<Flow>,
+    pub(crate) attempts: Vec<(Attempt, Destination)>,
 }
 
 pub(crate) fn address(text: &str) -> SocketAddr {
@@ -104,6 +106,7 @@ impl World {
             sent: Vec::new(),
             events: Vec::new(),
             disconnected: Vec::new(),
+            attempts: Vec::new(),
         }
     }
 
@@ -126,6 +129,33 @@ impl World {
 
     pub(crate) fn close(&mut self, flow: Flow) {
         self.endpoint.handle_input(self.now, Input::StreamClosed { flow });
+        self.drain();
+    }
+
+    pub(crate) fn send(&mut self, outgoing: Outgoing) -> RequestId {
+        let request = self.endpoint.send(self.now, outgoing);
+        self.drain();
+        request
+    }
+
+    /// The attempt that must be the only one since the last look comes to this.
+    pub(crate) fn connect(&mut self, flow: Option<Flow>) -> Destination {
+        assert_eq!(self.attempts.len(), 1, "{:?}", self.attempts);
+        let (attempt, destination) = self.attempts.remove(0);
+        self.endpoint.handle_input(
+            self.now,
+            match flow {
+                Some(flow) => Input::Connected { attempt, flow },
+                None => Input::Unconnected { attempt },
+            },
+        );
+        self.drain();
+        destination
+    }
+
+    pub(crate) fn keep_alive(&mut self, flow: Flow, every: Duration, answers: bool) {
+        let connection = flow.connection.expect("a stream");
+        self.endpoint.keep_alive(self.now, connection, every, answers);
         self.drain();
     }
 
@@ -153,6 +183,9 @@ impl World {
                     text: String::from_utf8_lossy(&bytes).into_owned(),
                 }),
                 Output::Disconnect { flow } => self.disconnected.push(flow),
+                Output::Connect { attempt, destination } => {
+                    self.attempts.push((attempt, destination));
+                }
                 Output::Event(event) => self.events.push(event),
                 Output::Timeout(at) => return at,
             }

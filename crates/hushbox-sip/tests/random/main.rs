@@ -306,7 +306,7 @@ impl Run {
             match self.endpoint.poll_output() {
                 Output::Transmit { bytes, .. } => self.look_at(&bytes),
                 Output::Event(event) => self.note(&event),
-                Output::Disconnect { .. } => {}
+                Output::Disconnect { .. } | Output::Connect { .. } => {}
                 Output::Timeout(at) => return at,
             }
         }
@@ -348,6 +348,7 @@ impl Run {
             | Event::Failed { session, .. } => {
                 assert!(!self.ended.contains(session), "nothing comes after the end");
             }
+            Event::Answered { .. } | Event::Unanswered { .. } => panic!("nothing was asked"),
         }
     }
 
