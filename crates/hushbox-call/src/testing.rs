@@ -121,6 +121,7 @@ fn device(account: AccountId, username: &str, bound: Binding) -> Entity {
         username: username.to_owned(),
         bound,
         digest_sha256: sealed(DigestAlgorithm::Sha256, Algorithm::Sha256),
+        digest_sha512_256: sealed(DigestAlgorithm::Sha512_256, Algorithm::Sha512_256),
         digest_md5: sealed(DigestAlgorithm::Md5, Algorithm::Md5),
         certificate: None,
     })

@@ -376,6 +376,8 @@ impl MessageKey {
 pub enum DigestAlgorithm {
     /// RFC 8760.
     Sha256,
+    /// RFC 8760.
+    Sha512_256,
     /// RFC 2617; `lab` listeners only.
     Md5,
 }
@@ -384,6 +386,7 @@ impl DigestAlgorithm {
     fn name(self) -> &'static str {
         match self {
             DigestAlgorithm::Sha256 => "SHA-256",
+            DigestAlgorithm::Sha512_256 => "SHA-512-256",
             DigestAlgorithm::Md5 => "MD5",
         }
     }

@@ -175,6 +175,9 @@ pub struct Device {
     /// HA1 for SHA-256, sealed by the service key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest_sha256: Option<WrappedKey>,
+    /// HA1 for SHA-512/256, sealed by the service key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_sha512_256: Option<WrappedKey>,
     /// HA1 for MD5, sealed by the service key: for `lab` listeners only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest_md5: Option<WrappedKey>,

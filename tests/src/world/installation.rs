@@ -215,6 +215,7 @@ fn a_device(account: AccountId, username: &str, persons: &[&str]) -> Entity {
         username: username.to_owned(),
         bound: Binding::Persons(persons.iter().map(|number| person(number)).collect()),
         digest_sha256: sealed(DigestAlgorithm::Sha256, Algorithm::Sha256),
+        digest_sha512_256: sealed(DigestAlgorithm::Sha512_256, Algorithm::Sha512_256),
         digest_md5: sealed(DigestAlgorithm::Md5, Algorithm::Md5),
         certificate: None,
     })

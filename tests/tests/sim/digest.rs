@@ -30,6 +30,7 @@ fn with_password(
 fn a_telephone_logs_in_by_digest_and_pin_on_tls_and_on_lab() {
     for (transport, user, uri, pin, offer, algorithm) in [
         (Transport::Tls, "c7001", "clinic", PIN_7001, GCM, Algorithm::Sha256),
+        (Transport::Tls, "c7001", "clinic", PIN_7001, GCM, Algorithm::Sha512_256),
         (Transport::Udp, "t7101", "trial", PIN_7101, Offer::Plain, Algorithm::Sha256),
         (Transport::Udp, "t7101", "trial", PIN_7101, Offer::Plain, Algorithm::Md5),
         (Transport::Tcp, "t7101", "trial", PIN_7101, Offer::Plain, Algorithm::Md5),

@@ -81,8 +81,10 @@ pub(super) enum Verdict {
 /// What is offered where: MD5 on `lab` listeners alone (RFC 8760, protocols.md "7616/8760 digest").
 pub(super) fn algorithms(transport: Transport) -> &'static [Algorithm] {
     match transport {
-        Transport::Tls => &[Algorithm::Sha256],
-        Transport::Udp | Transport::Tcp => &[Algorithm::Sha256, Algorithm::Md5],
+        Transport::Tls => &[Algorithm::Sha256, Algorithm::Sha512_256],
+        Transport::Udp | Transport::Tcp => {
+            &[Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5]
+        }
     }
 }
 
@@ -157,8 +159,11 @@ impl Signalling {
             let device = self.directory.device(device?)?;
             let (kind, sealed) = match algorithm {
                 Algorithm::Sha256 => (DigestAlgorithm::Sha256, device.digest_sha256.as_ref()?),
+                Algorithm::Sha512_256 => {
+                    (DigestAlgorithm::Sha512_256, device.digest_sha512_256.as_ref()?)
+                }
                 Algorithm::Md5 if lab => (DigestAlgorithm::Md5, device.digest_md5.as_ref()?),
-                Algorithm::Md5 | Algorithm::Sha512_256 => return None,
+                Algorithm::Md5 => return None,
             };
             let ha1 = self.service_key.open_digest_secret(device.id, kind, sealed).ok()?;
             Some(ha1.to_vec())

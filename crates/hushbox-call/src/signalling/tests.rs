@@ -273,13 +273,20 @@ fn ha1_of_text(algorithm: Algorithm, text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn digest_on_tls_is_sha_256_alone_and_on_lab_md5_too() {
+fn digest_on_tls_is_sha_2_alone_and_on_lab_md5_too() {
     for (transport, user, uri, algorithm, expected) in [
         (
             Transport::Tls,
             "c7001",
             "sip:1001@clinic.example",
             Algorithm::Sha256,
+            "deposit 1001 Hipaa",
+        ),
+        (
+            Transport::Tls,
+            "c7001",
+            "sip:1001@clinic.example",
+            Algorithm::Sha512_256,
             "deposit 1001 Hipaa",
         ),
         (Transport::Tls, "c7001", "sip:1001@clinic.example", Algorithm::Md5, "401 wrong"),

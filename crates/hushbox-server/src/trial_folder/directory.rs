@@ -260,6 +260,7 @@ impl Maker<'_> {
             self.secrets.service.seal_digest_secret(id, stored, &ha1, random::bytes()).map_err(data)
         };
         let digest_sha256 = Some(seal(DigestAlgorithm::Sha256, Algorithm::Sha256)?);
+        let digest_sha512_256 = Some(seal(DigestAlgorithm::Sha512_256, Algorithm::Sha512_256)?);
         // MD5 is for lab listeners, where accounts of the profile hipaa do not exist.
         let digest_md5 = match account.profile {
             Profile::Standard => Some(seal(DigestAlgorithm::Md5, Algorithm::Md5)?),
@@ -272,6 +273,7 @@ impl Maker<'_> {
             username: username.clone(),
             bound: Binding::Persons(vec![owner]),
             digest_sha256,
+            digest_sha512_256,
             digest_md5,
             certificate: Some(self.named(format!("sip:{username}@{}", account.domain))),
         }));

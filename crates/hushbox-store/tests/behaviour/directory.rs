@@ -51,6 +51,7 @@ impl Draft {
             username: "phone1".into(),
             bound: Binding::Persons(vec![person.id]),
             digest_sha256: None,
+            digest_sha512_256: None,
             digest_md5: None,
             certificate: Some(name(None, "sip:phone1@clinic.example")),
         };

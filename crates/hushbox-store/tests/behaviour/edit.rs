@@ -227,6 +227,7 @@ fn the_built_in_account_stays_with_an_administrator_and_holds_nothing_else() {
         username: "phone-9000".into(),
         bound: Binding::Persons(vec![ADMIN]),
         digest_sha256: None,
+        digest_sha512_256: None,
         digest_md5: None,
         certificate: None,
     };
@@ -244,6 +245,7 @@ fn what_contradicts_the_profile_hipaa_is_refused() {
         username: "old-phone".into(),
         bound: Binding::Mailbox(MAILBOX),
         digest_sha256: None,
+        digest_sha512_256: None,
         digest_md5: Some(WrappedKey::from_bytes(vec![1; 40])),
         certificate: None,
     };

@@ -48,6 +48,7 @@ fn more() -> Vec<Entity> {
             username: "phone1".into(),
             bound: Binding::Mailbox(MAILBOX),
             digest_sha256: Some(ha1(DigestAlgorithm::Sha256)),
+            digest_sha512_256: None,
             digest_md5: Some(ha1(DigestAlgorithm::Md5)),
             certificate: Some(CertificateBinding::KeyHash([5; 32])),
         }),

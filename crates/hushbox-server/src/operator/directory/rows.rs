@@ -60,11 +60,12 @@ fn row(entity: &Entity, directory: &Directory) -> Option<Value> {
                 Binding::Mailbox(id) => (Vec::new(), Some(mailbox(*id, directory))),
             };
             let sha256 = device.digest_sha256.as_ref().map(|_| "SHA-256");
+            let sha512 = device.digest_sha512_256.as_ref().map(|_| "SHA-512-256");
             let md5 = device.digest_md5.as_ref().map(|_| "MD5");
             json!({
                 "account": account(device.account, directory), "username": device.username,
                 "persons": persons, "mailbox": of,
-                "digest": sha256.into_iter().chain(md5).collect::<Vec<_>>(),
+                "digest": sha256.into_iter().chain(sha512).chain(md5).collect::<Vec<_>>(),
                 "certificate": certificate(device.certificate.as_ref()), "id": id,
             })
         }

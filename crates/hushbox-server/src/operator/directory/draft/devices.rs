@@ -30,6 +30,7 @@ impl Drafter<'_> {
                 username: word(&fields.username, "USERNAME")?,
                 bound: needed(bound.clone(), "--person or --mailbox")?,
                 digest_sha256: None,
+                digest_sha512_256: None,
                 digest_md5: None,
                 certificate: None,
             },
@@ -39,7 +40,11 @@ impl Drafter<'_> {
         }
         match fields.password {
             None => {}
-            Some(Password::None) => (device.digest_sha256, device.digest_md5) = (None, None),
+            Some(Password::None) => {
+                device.digest_sha256 = None;
+                device.digest_sha512_256 = None;
+                device.digest_md5 = None;
+            }
             Some(Password::New { md5 }) => self.new_password(&mut device, md5, draft)?,
         }
         if let Some(certificate) = fields.certificate {
@@ -70,6 +75,7 @@ impl Drafter<'_> {
             Ok(self.keys.service.seal_digest_secret(id, stored, &ha1, random::bytes())?)
         };
         device.digest_sha256 = Some(seal(DigestAlgorithm::Sha256, Algorithm::Sha256)?);
+        device.digest_sha512_256 = Some(seal(DigestAlgorithm::Sha512_256, Algorithm::Sha512_256)?);
         device.digest_md5 =
             if md5 { Some(seal(DigestAlgorithm::Md5, Algorithm::Md5)?) } else { None };
         draft.secrets.push((format!("password of {username}"), password));
