@@ -13,6 +13,7 @@ mod reinvite;
 mod session_timer;
 mod streams;
 mod tap;
+mod timers;
 mod transactions;
 mod update;
 mod world;

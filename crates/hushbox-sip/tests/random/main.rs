@@ -1,6 +1,8 @@
 //! Properties: whatever a peer sends, nothing panics, nothing is left behind, and no INVITE gets
 //! two different final responses.
 
+mod link;
+
 use bytes::Bytes;
 use hushbox_sip::{
     Authorization, Config, ConnectionId, Endpoint, Event, Flow, Framed, Framer, HostPort, Input,
@@ -198,8 +200,12 @@ enum Step {
     },
     /// Something that was sent arrives again.
     Again(prop::sample::Index),
-    /// The caller answers our last request.
-    Respond(u16),
+    /// The caller answers one of our requests, or answers it again.
+    Respond(prop::sample::Index, u16),
+    /// The last message that we sent does not arrive: what would follow from it does not come.
+    Lose,
+    Challenge(prop::sample::Index),
+    Discard(prop::sample::Index),
     Answer(prop::sample::Index),
     Reject(prop::sample::Index),
     HangUp(prop::sample::Index),
@@ -220,6 +226,12 @@ const TIMERS: [&str; 4] = [
     "Session-Expires: 90;refresher=uas\r\nSupported: timer\r\nAllow: INVITE\r\n",
 ];
 
+/// Those that mean something to a refresh or a BYE, and any.
+fn statuses() -> impl Strategy<Value = u16> {
+    let known = &[100, 180, 200, 200, 200, 401, 408, 422, 481, 488, 491, 500, 501, 503][..];
+    prop_oneof![3 => prop::sample::select(known), 1 => 100..700u16]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
     let methods = &[
@@ -232,7 +244,10 @@ fn step() -> impl Strategy<Value = Step> {
         8 => send.prop_map(|(method, call, cseq, path, knows_tag, has_body, timer)| Step::Send {
             method, call, cseq, path, knows_tag, has_body, timer }),
         2 => index().prop_map(Step::Again),
-        1 => (100..600u16).prop_map(Step::Respond),
+        2 => (index(), statuses()).prop_map(|(at, status)| Step::Respond(at, status)),
+        1 => Just(Step::Lose),
+        1 => index().prop_map(Step::Challenge),
+        1 => index().prop_map(Step::Discard),
         3 => index().prop_map(Step::Answer),
         1 => index().prop_map(Step::Reject),
         1 => index().prop_map(Step::HangUp),
@@ -260,7 +275,8 @@ struct Run {
     left: Vec<Flow>,
     /// How many INVITEs a call has had by a path: each has a branch of its own.
     invites: BTreeMap<(u8, u8, u8), u32>,
-    last_request: Option<String>,
+    /// Ours, as far as they have arrived.
+    requests: Vec<String>,
     finals: BTreeMap<String, Bytes>,
 }
 
@@ -278,7 +294,7 @@ impl Run {
             elsewhere: Vec::new(),
             left: Vec::new(),
             invites: BTreeMap::new(),
-            last_request: None,
+            requests: Vec::new(),
             finals: BTreeMap::new(),
         }
     }
@@ -319,7 +335,7 @@ impl Run {
             found.to_owned()
         };
         if !text.starts_with("SIP/2.0 ") {
-            self.last_request = Some(text);
+            self.requests.push(text);
             return;
         }
         let status: u16 = text[8..11].parse().expect("a status");
@@ -342,9 +358,9 @@ impl Run {
                 assert!(!self.ended.contains(session), "a session ends once");
                 self.ended.push(*session);
             }
-            Event::Cancelled { session }
+            Event::Cancelled { session, .. }
             | Event::Acknowledged { session, .. }
-            | Event::Bye { session }
+            | Event::Bye { session, .. }
             | Event::Failed { session, .. } => {
                 assert!(!self.ended.contains(session), "nothing comes after the end");
             }
@@ -376,8 +392,22 @@ impl Run {
                     self.input(bytes);
                 }
             }
-            Step::Respond(status) => {
-                if let Some(request) = self.last_request.clone() {
+            Step::Lose => {
+                let _lost = self.requests.pop();
+            }
+            Step::Challenge(at) => {
+                if let Some(session) = session(self, at) {
+                    self.endpoint.challenge(now, session, Vec::new());
+                }
+            }
+            Step::Discard(at) => {
+                if let Some(session) = session(self, at) {
+                    self.endpoint.discard(now, session);
+                }
+            }
+            Step::Respond(at, status) => {
+                if !self.requests.is_empty() {
+                    let request = at.get(&self.requests).clone();
                     let head = request.split_once("\r\n").map_or("", |(_, rest)| rest);
                     self.input(format!("SIP/2.0 {status} X\r\n{head}").as_bytes());
                 }
