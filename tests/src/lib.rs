@@ -6,4 +6,5 @@ mod compile_fail;
 pub mod fuzz;
 pub mod transcript;
 pub mod trial;
+pub mod tunnel;
 pub mod world;

@@ -34,6 +34,13 @@ pub fn program(name: &str) -> PathBuf {
     program
 }
 
+/// Whether a program of Debian's is there.
+#[must_use]
+pub fn is_installed(program: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+    found.is_ok_and(|output| output.status.success())
+}
+
 /// Says aloud that something could not be tested here; the test that calls it then shows nothing.
 #[expect(clippy::print_stderr, reason = "this is what a warning of a test is")]
 pub fn warn_not_tested(what: &str) {
