@@ -9,8 +9,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hushbox_media::recording::Decoder;
 use hushbox_media::{Input, Leg, LegConfig, Output, RecordingLimits, Security};
+use hushbox_sip::auth::ha1;
 use hushbox_sip::limits::MAX_HEAD_BYTES;
-use hushbox_sip::{Authorization, Framed, Framer, Message, OwnedUri};
+use hushbox_sip::retargeting::{Diversion, HistoryEntry, VoicemailUri};
+use hushbox_sip::{
+    Algorithm, Authenticator, Authorization, Endpoint, Flow, Framed, Framer, Headers, HostPort,
+    Listener, Message, OwnedUri, Session, Transport,
+};
 use hushbox_store::spool::{self, Scan};
 use hushbox_store::{Manifest, Recovery};
 
@@ -18,11 +23,14 @@ use hushbox_store::{Manifest, Recovery};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 12] = [
     ("sip_message", sip_message),
     ("sip_framing", sip_framing),
     ("sip_uri", sip_uri),
     ("sip_authorization", sip_authorization),
+    ("sip_digest", sip_digest),
+    ("sip_retargeting", sip_retargeting),
+    ("sip_endpoint", sip_endpoint),
     ("sdp", sdp),
     ("media_packets", media_packets),
     ("recording", recording),
@@ -36,8 +44,12 @@ pub fn sip_message(bytes: &[u8]) {
     let _ = (message.from().display(), message.from().uri().user(), message.to().tag());
     let _ = (message.via().branch(), message.via().port(), message.call_id(), message.cseq());
     let _ = (message.classify_body(), message.accepts_sdp(), message.record_route().count());
+    let _ = (message.via().host().len(), message.via().text().len(), message.via_count());
     for field in message.fields() {
         let _ = field.name.long();
+    }
+    for param in message.via().params().iter().chain(message.from().params().iter()) {
+        assert!(!param.0.is_empty(), "a parameter has a name");
     }
     assert!(message.body().len() <= bytes.len());
     // The limit counts bytes as they came, and each line may gain a space.
@@ -80,6 +92,105 @@ pub fn sip_uri(bytes: &[u8]) {
 /// The value of an Authorization header.
 pub fn sip_authorization(bytes: &[u8]) {
     let _ = Authorization::parse(bytes);
+}
+
+/// The value of an Authorization header, judged: only who knows the secret is let in, and nothing here does.
+pub fn sip_digest(bytes: &[u8]) {
+    let Some(authorization) = Authorization::parse(bytes) else { return };
+    let mut authenticator = Authenticator::new("hushbox", [7; 32]);
+    let offered = [Algorithm::Sha256, Algorithm::Sha512_256, Algorithm::Md5];
+    let challenges = authenticator.challenges(1000, &offered, false);
+    assert_eq!(challenges.len(), offered.len());
+    let secret = |algorithm| Some(ha1(algorithm, "phone1", "hushbox", "a secret of 24 chars"));
+    let uri = "sip:1001@clinic.example";
+    let verdict = authenticator.check(1000, &authorization, "INVITE", uri, secret);
+    assert_ne!(verdict, hushbox_sip::Verdict::Valid);
+}
+
+/// The lines of Diversion, History-Info and of a Request-URI, as one field each: what stands before `:`.
+pub fn sip_retargeting(bytes: &[u8]) {
+    let mut fields = Vec::new();
+    for line in bytes.split(|b| *b == b'\n') {
+        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
+        let (name, value) = (&line[..colon], Bytes::copy_from_slice(&line[colon + 1..]));
+        if name == b"URI" {
+            let text = String::from_utf8_lossy(&value);
+            if let Ok(uri) = OwnedUri::parse(&text) {
+                let _ = VoicemailUri::of(&uri);
+            }
+        }
+        fields.push((String::from_utf8_lossy(name).into_owned(), value));
+    }
+    let headers = Headers::new(fields);
+    for diversion in Diversion::all(&headers).into_iter().flatten() {
+        assert!(diversion.counter >= 1, "a diversion stands for one at least");
+        let _ = diversion.voicemail();
+    }
+    let entries: Vec<_> = HistoryEntry::all(&headers).into_iter().flatten().collect();
+    assert!(entries.is_sorted_by_key(|entry| entry.index.clone()), "the tree is in its order");
+    for entry in &entries {
+        let _ = entry.voicemail();
+    }
+}
+
+/// What a caller sends to an endpoint that answers every call: datagrams with two octets of length before each. Whatever
+/// they are, what goes out is a message, and nothing is left when the time of all timers is over.
+pub fn sip_endpoint(mut bytes: &[u8]) {
+    let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 5060));
+    let remote = SocketAddr::from((Ipv4Addr::LOCALHOST, 5070));
+    let flow = Flow { transport: Transport::Udp, local, remote, connection: None };
+    let listener = Listener { transport: Transport::Udp, local, advertised: HostPort::from(local) };
+    let config = hushbox_sip::Config {
+        product: "Hushbox/0".to_owned(),
+        listeners: vec![listener],
+        limits: hushbox_sip::Limits::default(),
+    };
+    let mut endpoint = Endpoint::new(config, [1; 32]);
+    let mut now = Instant::now();
+    let mut sessions = Vec::new();
+    while let [high, low, rest @ ..] = bytes {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
+        let (datagram, after) = rest.split_at(length);
+        bytes = after;
+        now += Duration::from_millis(10);
+        let input = hushbox_sip::Input::Datagram { flow, bytes: datagram };
+        endpoint.handle_input(now, input);
+        serve(&mut endpoint, now, &mut sessions);
+    }
+    for session in sessions.clone() {
+        endpoint.hang_up(now, session, hushbox_sip::Reason::normal_clearing());
+    }
+    let end = now + Duration::from_secs(65);
+    while let Some(at) = serve(&mut endpoint, now, &mut sessions).filter(|at| *at <= end) {
+        now = at;
+        endpoint.handle_input(now, hushbox_sip::Input::Timeout);
+    }
+    assert_eq!(endpoint.load(), hushbox_sip::Load::default(), "something is left behind");
+}
+
+/// Takes what an endpoint has to say and answers every call; its next deadline.
+fn serve(endpoint: &mut Endpoint, now: Instant, sessions: &mut Vec<Session>) -> Option<Instant> {
+    let sdp = || Bytes::from_static(b"v=0\r\n");
+    loop {
+        match endpoint.poll_output() {
+            hushbox_sip::Output::Transmit { bytes, .. } => {
+                // What answers a malformed request echoes it.
+                let is_refusal = bytes.starts_with(b"SIP/2.0 4") || bytes.starts_with(b"SIP/2.0 5");
+                assert!(is_refusal || Message::parse(&bytes).is_ok(), "what is sent is a message");
+            }
+            hushbox_sip::Output::Event(hushbox_sip::Event::Invite { session, .. }) => {
+                endpoint.answer(now, session, sdp());
+                sessions.push(session);
+            }
+            hushbox_sip::Output::Event(hushbox_sip::Event::Reinvite { request, .. }) => {
+                endpoint.answer_reinvite(now, request, sdp());
+            }
+            hushbox_sip::Output::Event(_)
+            | hushbox_sip::Output::Disconnect { .. }
+            | hushbox_sip::Output::Connect { .. } => {}
+            hushbox_sip::Output::Timeout(at) => return at,
+        }
+    }
 }
 
 fn leg_config(security: Security) -> LegConfig {
