@@ -297,7 +297,7 @@ impl<'a> Resolving<'_, 'a> {
         let rule = AddressRule::Diversion;
         let mut diversions: Vec<_> =
             Diversion::all(&self.invite.headers).into_iter().enumerate().collect();
-        // RFC 5806 §3.2: the latest stands first.
+        // RFC 5806: the latest stands first.
         if self.addressing.diverted == hushbox_policy::Diverted::Oldest {
             diversions.reverse();
         }

@@ -52,7 +52,7 @@ impl Cause {
         }
     }
 
-    /// RFC 5806 §4.1; the same classes as RFC 7544 §7 makes of them.
+    /// RFC 5806 §4; the same classes as RFC 7544 §7 makes of them.
     pub(super) fn of_diversion(reason: DiversionReason) -> Option<Self> {
         match reason {
             DiversionReason::UserBusy => Some(Self::Busy),

@@ -37,7 +37,7 @@ impl<'e> History<'e> {
     }
 
     /// Whether the call was taken from that person to another: it has a Reason, or another entry was mapped from it
-    /// (RFC 7044 §10.1); RFC 4244 lets only the order say so.
+    /// (RFC 7044 §10.4); RFC 4244 lets only the order say so.
     pub(super) fn was_diverted(&self, at: usize) -> bool {
         let entry = &self.entries[at];
         entry.cause.is_some() || !self.is_tagged || self.mapped_from(&entry.index).is_some()
@@ -49,7 +49,7 @@ impl<'e> History<'e> {
         )
     }
 
-    /// Why: its own Reason, or the `cause` of the entry that it was mapped to (RFC 7044 §10.1, RFC 4458 §2.2); without
+    /// Why: its own Reason, or the `cause` of the entry that it was mapped to (RFC 7044 §10.2, RFC 4458 §2.2); without
     /// tags, that of the next entry.
     pub(super) fn cause(&self, at: usize) -> Option<Cause> {
         let entry = &self.entries[at];

@@ -12,13 +12,13 @@ pub struct Diversion {
     pub uri: OwnedUri,
     /// Why.
     pub reason: DiversionReason,
-    /// How many diversions it stands for, at least one (RFC 5806 §4.1).
+    /// How many diversions it stands for, at least one (RFC 5806 §4).
     pub counter: u32,
     /// Whether the diverting party's address is not to be shown (`privacy` other than `off`).
     pub is_private: bool,
 }
 
-/// RFC 5806 §4.1, `diversion-reason`.
+/// RFC 5806 §4, `diversion-reason`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DiversionReason {
     /// `user-busy`
@@ -66,7 +66,7 @@ impl DiversionReason {
 }
 
 impl Diversion {
-    /// Every diversion of a request, the latest first, as RFC 5806 §3.2 has them: several on a line
+    /// Every diversion of a request, the latest first, as RFC 5806 has them: several on a line
     /// or a line each.
     pub fn all(headers: &Headers) -> Vec<Result<Diversion, Unreadable>> {
         item::values(headers, "Diversion", |item| Self::read(&item))

@@ -17,7 +17,7 @@ pub struct HistoryEntry {
     pub index: HistoryIndex,
     /// How it came about, where the proxy that wrote it knew RFC 7044.
     pub retargeting: Option<Retargeting>,
-    /// Why the call was retargeted from it: the Reason in its URI (RFC 7044 §5).
+    /// Why the call was retargeted from it: the Reason in its URI (RFC 7044 §10.2).
     pub cause: Option<ReasonCause>,
     /// Whether it is not to be shown (Privacy in its URI).
     pub is_private: bool,
@@ -27,7 +27,7 @@ pub struct HistoryEntry {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HistoryIndex(Vec<u32>);
 
-/// RFC 7044 §10.1: how the Request-URI was determined, and from which entry.
+/// RFC 7044 §10.4: how the Request-URI was determined, and from which entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retargeting {
     /// `rc`: a registered contact of that user, the same person.
@@ -52,7 +52,7 @@ impl HistoryEntry {
     }
 
     fn read(item: &Item<'_>) -> Result<Self, Unreadable> {
-        // RFC 7044 §10.1: the index is mandatory; without it the order is not known.
+        // RFC 7044 §5: the index is mandatory; without it the order is not known.
         let index = item.param("index").ok_or(Unreadable)?;
         let parent =
             |name: &str| item.param(name).map(|text| HistoryIndex::parse(&text)).transpose();

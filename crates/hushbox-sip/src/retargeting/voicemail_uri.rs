@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn target_and_cause_are_read_with_their_escapes() {
         for (uri, expected) in [
-            // RFC 4458 §4.1 and §5.
+            // RFC 4458 §6, and §5 with more of a URI.
             ("sip:voicemail@example.com;target=bob%40example.com;cause=486", "bob@example.com 486"),
             (
                 "sip:voicemail@example.com;target=sip:+15555551002%40example.com;user=phone;cause=486",
