@@ -18,6 +18,7 @@ use std::time::Instant;
 use hushbox_audit::{Event as AuditEvent, EventName, Who};
 use hushbox_media::{Leg, LegConfig};
 use hushbox_policy::{Binding, CallId, MessageId, Now};
+use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{Reason, Rejection};
 use hushbox_store::Directory;
 use rand_chacha::ChaCha20Rng;
@@ -47,6 +48,8 @@ pub struct Call {
     /// Our offer was in the 200 (of the call, or of a re-INVITE): the answer comes with the ACK.
     awaits_answer: bool,
     session_over: bool,
+    /// Why the caller ended it.
+    cause: Option<ReasonCause>,
     purpose: &'static str,
     /// The dialogue's last state before it was over.
     last_stage: &'static str,
@@ -154,6 +157,7 @@ impl Call {
             confirmed: false,
             awaits_answer,
             session_over: false,
+            cause: None,
             purpose,
             last_stage: "Unconfirmed",
             leg_deadline: None,
@@ -287,6 +291,7 @@ impl Call {
                 };
                 self.outputs.push_back(Output::Signalling(says));
             }
+            FromSignalling::Cause(cause) => self.cause = Some(cause),
             FromSignalling::Ended(reason) => {
                 if !self.session_over {
                     self.session_over = true;
@@ -461,6 +466,7 @@ impl Call {
             call: self.id,
             purpose: self.purpose,
             end: reason,
+            cause: self.cause,
             stage: self.last_stage,
             duration: now.monotonic.saturating_duration_since(self.started),
             saved,

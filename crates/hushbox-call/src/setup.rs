@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use hushbox_media::Security;
 use hushbox_policy::{CallId, CallerName, CallerNumber, DeviceId, Profile, Surface};
+use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{CallIdHash, Reason, Rejection, RequestId, Transport};
 use hushbox_store::model::Mailbox;
 
@@ -102,6 +103,8 @@ pub enum FromSignalling {
         /// The SDP offer; `None` wants ours.
         offer: Option<Bytes>,
     },
+    /// Why the caller ends it, as far as it says (RFC 3326); `Ended` follows.
+    Cause(ReasonCause),
     /// The session is over: `CallerHungUp`, `Cancelled`, `NoAck` or `ConnectionLost`.
     Ended(EndReason),
 }
@@ -115,6 +118,7 @@ impl fmt::Debug for FromSignalling {
             FromSignalling::Reinvite { request, offer } => {
                 write!(f, "Reinvite({request:?}, offer: {})", offer.is_some())
             }
+            FromSignalling::Cause(cause) => write!(f, "Cause({cause})"),
             FromSignalling::Ended(reason) => write!(f, "Ended({reason})"),
         }
     }

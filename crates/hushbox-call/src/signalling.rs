@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hushbox_policy::{CallId, CallerName, CallerNumber, Now};
+use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{
     Authenticator, CallIdHash, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite,
     InviteBody, Reason, Rejection, Session, Tap,
@@ -246,11 +247,13 @@ impl Signalling {
             Event::Elsewhere { session, id, request } => {
                 self.elsewhere(now, session, id, &request);
             }
-            Event::Cancelled { session } => {
+            Event::Cancelled { session, cause } => {
                 self.guard.forget(session);
+                self.tell_cause(session, cause);
                 self.tell(session, FromSignalling::Ended(EndReason::Cancelled));
             }
-            Event::Bye { session } => {
+            Event::Bye { session, cause } => {
+                self.tell_cause(session, cause);
                 self.tell(session, FromSignalling::Ended(EndReason::CallerHungUp));
             }
             Event::Failed { session, failure } => {
@@ -282,6 +285,12 @@ impl Signalling {
     fn tell(&mut self, session: Session, says: FromSignalling) {
         if let Some(call) = self.sessions.get(&session) {
             self.outputs.push_back(Output::ToCall { call: *call, says });
+        }
+    }
+
+    fn tell_cause(&mut self, session: Session, cause: Option<ReasonCause>) {
+        if let Some(cause) = cause {
+            self.tell(session, FromSignalling::Cause(cause));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::invite::{Elsewhere, Invite};
 use crate::outgoing::{Response, Undelivered};
+use crate::retargeting::ReasonCause;
 use crate::transport::Flow;
 use bytes::Bytes;
 use std::fmt;
@@ -30,6 +31,8 @@ pub enum Event {
     Cancelled {
         /// The session.
         session: Session,
+        /// Why, as far as the caller says (RFC 3326).
+        cause: Option<ReasonCause>,
     },
     /// The ACK of the 200 arrived: media may start. It comes again for a re-INVITE that carried no
     /// offer, since then the ACK carries the answer to ours.
@@ -67,6 +70,8 @@ pub enum Event {
     Bye {
         /// The session.
         session: Session,
+        /// Why, as far as the caller says (RFC 3326).
+        cause: Option<ReasonCause>,
     },
     /// The session broke.
     Failed {
@@ -114,11 +119,11 @@ impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, session) = match self {
             Event::Invite { session, .. } => ("Invite", session),
-            Event::Cancelled { session } => ("Cancelled", session),
+            Event::Cancelled { session, .. } => ("Cancelled", session),
             Event::Acknowledged { session, .. } => ("Acknowledged", session),
             Event::Reinvite { session, .. } => ("Reinvite", session),
             Event::Elsewhere { session, .. } => ("Elsewhere", session),
-            Event::Bye { session } => ("Bye", session),
+            Event::Bye { session, .. } => ("Bye", session),
             Event::Failed { session, failure } => {
                 return write!(f, "Failed({}, {failure:?})", session.0);
             }

@@ -32,6 +32,8 @@ pub struct Invite {
     pub refuses_sdp: bool,
     /// Whether the session interval that it asks for is too short (RFC 4028 §9).
     pub interval_too_short: bool,
+    /// Whether it would take the place of another call (RFC 3891).
+    pub replaces: bool,
     /// The body.
     pub body: InviteBody,
     /// Every header field as it came.
@@ -52,6 +54,7 @@ impl Invite {
             unsupported: Vec::new(),
             refuses_sdp: false,
             interval_too_short: false,
+            replaces: false,
             body: InviteBody::None,
             headers: Headers::default(),
         }
@@ -63,6 +66,10 @@ impl Invite {
         if !self.unsupported.is_empty() {
             let tags = self.unsupported.join(", ");
             return Some(Rejection::new(420).with_header("Unsupported", &tags));
+        }
+        // RFC 3891 §3: no call of ours can be replaced, and a second one must not begin.
+        if self.replaces {
+            return Some(Rejection::new(481));
         }
         if self.interval_too_short {
             let min = crate::limits::MIN_SESSION_EXPIRES_SECS.to_string();

@@ -11,6 +11,7 @@ use hushbox_audit::{AuditError, AuditReply, AuditRequest, Hash};
 use hushbox_media::{LegConfig, LegReport};
 use hushbox_policy::lockout::Try;
 use hushbox_policy::{CallId, MessageId, Pin, PinVerifier};
+use hushbox_sip::retargeting::ReasonCause;
 use hushbox_store::spool::Record;
 use hushbox_store::{
     Directory, IndexError, IndexReply, IndexRequest, KeyError, KeyReply, KeyRequest, ObjectKey,
@@ -226,6 +227,8 @@ pub struct CallReport {
     pub purpose: &'static str,
     /// How it ended.
     pub end: EndReason,
+    /// Why the caller ended it, as far as it said so.
+    pub cause: Option<ReasonCause>,
     /// The dialogue's last state: where it was when it ended.
     pub stage: &'static str,
     /// From its INVITE to its end.

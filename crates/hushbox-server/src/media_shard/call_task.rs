@@ -261,6 +261,7 @@ fn log(report: &CallReport) {
         call = %report.call,
         purpose = report.purpose,
         end = report.end.as_str(),
+        cause = report.cause.map(tracing::field::display),
         stage = report.stage,
         duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
         saved = report.saved.map(tracing::field::display),

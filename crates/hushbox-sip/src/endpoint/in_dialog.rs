@@ -8,6 +8,7 @@ use crate::event::{Event, Session};
 use crate::invite::InviteBody;
 use crate::message::method::Method;
 use crate::rejection::Rejection;
+use crate::retargeting::ReasonCause;
 use crate::transaction::NonInviteServer;
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -80,15 +81,16 @@ impl Endpoint {
         self.finish_non_invite(incoming, bytes);
         // A request that waits is told that the session is over.
         self.refuse_change(incoming.now, session, 487);
+        let cause = ReasonCause::of_message(incoming.message);
         let Some(call) = self.calls.get(&session) else { return };
         match call.phase {
             // Both ends hung up at once: our own BYE is answered by this as well.
             Phase::Ending => {}
             Phase::Ringing { .. } => {
                 self.refuse_first(incoming.now, session, &Rejection::new(487));
-                self.emit(Event::Cancelled { session });
+                self.emit(Event::Cancelled { session, cause });
             }
-            Phase::Answered { .. } => self.emit(Event::Bye { session }),
+            Phase::Answered { .. } => self.emit(Event::Bye { session, cause }),
         }
         self.terminate(session);
     }

@@ -17,6 +17,7 @@ use crate::message::method::Method;
 use crate::message::name::Name;
 use crate::message::write::Writer;
 use crate::rejection::Rejection;
+use crate::retargeting::ReasonCause;
 use crate::transaction::{InviteServer, Key};
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -123,6 +124,7 @@ impl Endpoint {
             unsupported: unsupported(message),
             refuses_sdp: !message.accepts_sdp(),
             interval_too_short: false,
+            replaces: message.values(Name::Replaces).next().is_some(),
             body,
             headers: Headers::of(message),
         }
@@ -149,7 +151,8 @@ impl Endpoint {
         let is_first = self.calls.get(&session).is_some_and(|call| call.transaction == invite);
         if is_first {
             self.refuse_first(incoming.now, session, &Rejection::new(487));
-            self.emit(Event::Cancelled { session });
+            let cause = ReasonCause::of_message(incoming.message);
+            self.emit(Event::Cancelled { session, cause });
             self.terminate(session);
         } else {
             self.refuse_change(incoming.now, session, 487);

@@ -7,6 +7,7 @@ use crate::error::ParseError;
 use crate::framing::Framed;
 use crate::invite::CallIdHash;
 use crate::message::method::Method;
+use crate::message::name::Name;
 use crate::message::uri::Scheme;
 use crate::message::write::Reach;
 use crate::message::{Draft, Message, Request, StartLine};
@@ -112,6 +113,10 @@ impl Endpoint {
         }
         // protocols.md §2.10: the method before everything, so that a REGISTER meets no challenge.
         match method {
+            Method::Unserved("INFO") if self.is_info_of_a_package(incoming) => {
+                let rejection = Rejection::new(469).with_header("Recv-Info", "");
+                return self.respond_stateless(incoming, &rejection);
+            }
             Method::Unserved(_) => {
                 let rejection = Rejection::new(405).with_header("Allow", ALLOW);
                 return self.respond_stateless(incoming, &rejection);
@@ -146,6 +151,12 @@ impl Endpoint {
             // RFC 3261 §12.2.2, §15.1.2: these mean a dialog, and name none.
             _ => self.respond_stateless(incoming, &Rejection::new(481)),
         }
+    }
+
+    /// RFC 6086 §4.2.2: inside a call, one of a package gets 469 with those that we take, which are none.
+    fn is_info_of_a_package(&self, incoming: &Incoming<'_>) -> bool {
+        incoming.message.values(Name::InfoPackage).next().is_some()
+            && self.find_dialog(incoming).is_some()
     }
 
     /// RFC 3261 §17.2: a request that is known already gets what it got before.

@@ -66,6 +66,9 @@ names! {
     AllowEvents "Allow-Events" "u";
     ReferTo "Refer-To" "r";
     ReferredBy "Referred-By" "b";
+    Reason "Reason";
+    Replaces "Replaces";
+    InfoPackage "Info-Package";
     Identity "Identity" "y";
     AcceptContact "Accept-Contact" "a";
     RejectContact "Reject-Contact" "j";

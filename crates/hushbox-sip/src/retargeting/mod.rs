@@ -14,11 +14,16 @@ pub use diversion::{Diversion, DiversionReason};
 pub use history_info::{HistoryEntry, HistoryIndex, Retargeting};
 pub use voicemail_uri::{Target, VoicemailUri};
 
+use crate::message::Message;
+use crate::message::name::Name;
+use std::fmt;
+
 /// A value of a list that breaks the grammar, or goes beyond a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable;
 
-/// Why a call was retargeted, as a `Reason` says it (RFC 3326 §2).
+/// Why a call was retargeted or ended, as a `Reason` says it (RFC 3326 §2): a number, and no text of
+/// the peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReasonCause {
     /// A SIP status.
@@ -27,7 +32,26 @@ pub enum ReasonCause {
     Q850(u16),
 }
 
+impl fmt::Display for ReasonCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReasonCause::Sip(cause) => write!(f, "SIP {cause}"),
+            ReasonCause::Q850(cause) => write!(f, "Q.850 {cause}"),
+        }
+    }
+}
+
 impl ReasonCause {
+    /// What a CANCEL says when somebody else took the call (RFC 3326 §3.1).
+    pub const COMPLETED_ELSEWHERE: Self = ReasonCause::Sip(200);
+
+    /// The cause that a message's Reason header fields give.
+    pub(crate) fn of_message(message: &Message<'_>) -> Option<Self> {
+        let causes = message.values(Name::Reason).filter_map(Self::of);
+        // As on one line: the SIP one, where there are several.
+        causes.min_by_key(|cause| matches!(cause, ReasonCause::Q850(_)))
+    }
+
     /// The cause of a Reason value: the SIP one, where there are several.
     fn of(value: &[u8]) -> Option<Self> {
         let mut best = None;

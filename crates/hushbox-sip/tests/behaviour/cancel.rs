@@ -81,3 +81,32 @@ fn a_cancelled_reinvite_leaves_the_call() {
     world.receive(udp(), &request(udp(), "BYE", 3).tagged(&tag).text());
     assert_eq!(world.event_names(), ["Bye", "Terminated"]);
 }
+
+// RFC 3326 §2: the number is told, the text is the peer's.
+#[test]
+fn the_reason_of_a_cancel_or_bye_is_told() {
+    use hushbox_sip::Event;
+    use hushbox_sip::retargeting::ReasonCause;
+    let elsewhere = "Reason: SIP;cause=200;text=\"Call completed elsewhere\"";
+    let mut world = World::new();
+    world.receive(udp(), &invite(udp()).text());
+    world.invited();
+    let text = request(udp(), "CANCEL", 1).branch("INVITE1").header(elsewhere).text();
+    world.receive(udp(), &text);
+    let Some(Event::Cancelled { cause, .. }) = world.events.first() else { panic!("no CANCEL") };
+    assert_eq!(*cause, Some(ReasonCause::COMPLETED_ELSEWHERE));
+
+    for (line, expected) in [
+        ("Reason: Q.850;cause=31\r\nReason: SIP;cause=503", Some(ReasonCause::Sip(503))),
+        ("Reason: Q.850 ; text=\"a;cause=1\" ; cause=16", Some(ReasonCause::Q850(16))),
+        ("Reason: broken;;,", None),
+        ("X-Reason: SIP;cause=200", None),
+    ] {
+        let mut world = World::new();
+        let (_, tag) = world.established(udp());
+        world.receive(udp(), &request(udp(), "BYE", 2).tagged(&tag).header(line).text());
+        let Some(Event::Bye { cause, .. }) = world.events.first() else { panic!("no BYE") };
+        assert_eq!(*cause, expected, "{line}");
+        assert_eq!(world.statuses(), [200]);
+    }
+}

@@ -251,3 +251,32 @@ fn ipv6_peers_are_told_their_address() {
     world.receive(flow, &options.via("SIP/2.0/UDP 192.0.2.7;rport").text());
     assert!(world.only_sent().header("Via").is_some_and(|v| v.contains("received=192.0.2.1;")));
 }
+
+// RFC 3891 §3: nothing of ours can be replaced; a second call beside the first must not begin.
+#[test]
+fn an_invite_that_would_replace_a_call_gets_481_and_420_where_that_is_required() {
+    for (more, status) in [("Subject: y", 481), ("Require: replaces", 420)] {
+        let mut world = World::new();
+        let replaces = "Replaces: call1@pbx.example.com;to-tag=a;from-tag=b";
+        world.receive(udp(), &invite(udp()).header(replaces).header(more).text());
+        let rejection = world.invited().1.after_authentication().expect("a refusal");
+        assert_eq!(rejection.status, status, "{more}");
+    }
+}
+
+// RFC 6086 §4.2.2: no Info Package is taken. Digits by INFO are none of ours either: 405.
+#[test]
+fn an_info_of_a_package_inside_a_call_gets_469_and_any_other_405() {
+    let mut world = World::new();
+    let (_, tag) = world.established(udp());
+    let info = |cseq| request(udp(), "INFO", cseq).tagged(&tag);
+    world.receive(udp(), &info(2).header("Info-Package: dtmf").text());
+    let sent = world.only_sent();
+    assert_eq!((sent.status(), sent.header("Recv-Info")), (469, Some("")));
+    world.receive(udp(), &info(3).body("application/dtmf-relay", "Signal=5\r\n").text());
+    world.receive(udp(), &info(4).body("application/dtmf", "5").text());
+    world.receive(udp(), &request(udp(), "INFO", 1).header("Info-Package: dtmf").text());
+    assert_eq!(world.statuses(), [405; 3]);
+    assert!(world.events.is_empty(), "the call goes on");
+    assert_eq!(world.endpoint.load().sessions, 1);
+}
