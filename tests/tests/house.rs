@@ -24,13 +24,15 @@ const SHELL: [&str; 3] = ["hushbox-server", "hushbox-backend", "hushbox-load"];
 const IMPURE: [&str; 5] = ["tokio", "mio", "socket2", "sqlx", "object_store"];
 
 /// Libraries that one crate alone may name: each is strong in one place and wrong in the others.
-const RESERVED: [(&str, &[&str]); 6] = [
+const RESERVED: [(&str, &[&str]); 8] = [
     ("rsip", &["hushbox-load"]),
     ("webrtc-srtp", &["hushbox-load"]),
     ("sqlx", &["hushbox-backend"]),
     ("object_store", &["hushbox-backend"]),
     ("opus", &["hushbox-media"]),
     ("hound", &["hushbox-server", "hushbox-load"]),
+    ("axum", &["hushbox-server"]),
+    ("metrics", &["hushbox-server"]),
 ];
 
 struct House {

@@ -62,6 +62,8 @@ events! {
     RecordFinish = 3, "record.finish";
     /// A recording ended without a message.
     RecordAbort = 4, "record.abort";
+    /// The SIP messages of a call were shown, reduced; or the calls that can be.
+    CallTrace = 5, "call.trace";
     /// A message is about to be heard.
     MsgPlayStart = 10, "msg.play.start";
     /// It was heard up to an offset.
@@ -151,6 +153,7 @@ impl EventName {
             | Self::RecordStart
             | Self::RecordFinish
             | Self::RecordAbort
+            | Self::CallTrace
             | Self::MsgPlayStop
             | Self::MsgQuarantine
             | Self::AuthOk

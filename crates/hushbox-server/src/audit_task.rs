@@ -5,8 +5,10 @@
 //! delivering messages to their mailboxes does not, and is tried again.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use hushbox_audit::{
     AuditError, AuditReply, AuditRequest, Batch, Durable, Event, EventExtra, EventName, Log,
@@ -18,6 +20,7 @@ use hushbox_policy::NodeId;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::metrics;
 
 /// What may wait to be written.
 const QUEUE_MAX: usize = 4096;
@@ -79,6 +82,7 @@ impl Submission {
 pub struct Audit {
     submissions: SyncSender<Submission>,
     head: Arc<Mutex<Resume>>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl fmt::Debug for Audit {
@@ -96,12 +100,14 @@ impl Audit {
         sink: Box<dyn Sink>,
         clock: Arc<Clock>,
     ) -> std::io::Result<Self> {
-        let (submissions, waiting) = sync_channel(QUEUE_MAX);
+        let (submissions, queue) = sync_channel(QUEUE_MAX);
         let log = Log::new(node, resume, clock.now());
         let head = Arc::new(Mutex::new(resume));
-        let writer = Writer { log, sink, clock, head: Arc::clone(&head) };
-        std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&waiting))?;
-        Ok(Self { submissions, head })
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let taken = Arc::clone(&waiting);
+        let writer = Writer { log, sink, clock, head: Arc::clone(&head), taken };
+        std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&queue))?;
+        Ok(Self { submissions, head, waiting })
     }
 
     /// Writes down a permit or an event; `answer` comes once it is durable.
@@ -155,10 +161,17 @@ impl Audit {
         *self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Records that wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     fn send(&self, submission: Submission) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
         match self.submissions.try_send(submission) {
             Ok(()) => {}
             Err(TrySendError::Full(submission) | TrySendError::Disconnected(submission)) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
                 submission.refuse()
             }
         }
@@ -170,6 +183,8 @@ struct Writer {
     sink: Box<dyn Sink>,
     clock: Arc<Clock>,
     head: Arc<Mutex<Resume>>,
+    /// What the senders counted and is taken here.
+    taken: Arc<AtomicUsize>,
 }
 
 /// What waits for the batch's sync.
@@ -185,6 +200,7 @@ impl Writer {
             let mut waiting = Vec::new();
             let more = std::iter::once(first).chain(submissions.try_iter()).take(BATCH_MAX);
             for submission in more {
+                self.taken.fetch_sub(1, Ordering::Relaxed);
                 if has_room || submission.may_use_the_reserve() {
                     waiting.push(self.append(submission));
                 } else {
@@ -207,10 +223,13 @@ impl Writer {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the batch was synced in the line above")]
+    #[expect(clippy::disallowed_methods, reason = "the batch was synced just above")]
     fn write(&mut self, waiting: Vec<Waiting>) {
         let Some(batch) = self.log.take_batch() else { return };
-        match self.sink.append(&batch) {
+        let began = Instant::now();
+        let appended = self.sink.append(&batch);
+        metrics::audit_written(began.elapsed(), appended.is_ok());
+        match appended {
             Ok(()) => {
                 let durable = batch.synced();
                 *self.head.lock().unwrap_or_else(PoisonError::into_inner) = self.log.head();

@@ -35,9 +35,14 @@ impl Clock {
         steady.read(Instant::now(), Timestamp::now())
     }
 
-    /// A step of the machine's clock that was noticed since the last call.
+    /// A step of the machine's clock that was noticed since the last call; one backward is negative.
     pub fn take_step(&self) -> Option<SignedDuration> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).step.take()
+    }
+
+    /// Whether the machine's clock is ahead and not believed.
+    pub fn doubts(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).doubted_since.is_some()
     }
 }
 
@@ -49,11 +54,13 @@ struct Steady {
     /// Since when the wall clock has been doubted.
     doubted_since: Option<Instant>,
     step: Option<SignedDuration>,
+    /// Whether the machine's clock stands behind, by more than is waited out.
+    behind: bool,
 }
 
 impl Steady {
     fn new(at: Instant, highest: Timestamp) -> Self {
-        Self { highest, at, doubted_since: None, step: None }
+        Self { highest, at, doubted_since: None, step: None, behind: false }
     }
 
     fn read(&mut self, monotonic: Instant, wall: Timestamp) -> Now {
@@ -75,6 +82,10 @@ impl Steady {
         } else {
             self.doubted_since = None;
             let behind = self.highest.duration_since(wall);
+            if behind > WAITED_OUT && !self.behind {
+                self.step = Some(-behind);
+            }
+            self.behind = behind > WAITED_OUT;
             if behind <= SignedDuration::ZERO {
                 wall
             } else if behind <= WAITED_OUT {
@@ -113,6 +124,9 @@ mod tests {
         let mut steady = Steady::new(start, utc("2026-01-01T12:00:00Z"));
         let now = steady.read(start + MINUTE, utc("2026-01-01T11:00:00Z"));
         assert_eq!(now.utc, utc("2026-01-01T12:01:00Z"), "ridden over by monotonic time");
+        assert_eq!(steady.step.take(), Some(SignedDuration::from_mins(-60)));
+        steady.read(start + MINUTE, utc("2026-01-01T11:00:01Z"));
+        assert_eq!(steady.step.take(), None, "said once");
         let now = steady.read(start + MINUTE * 2, utc("2026-01-01T12:00:30Z"));
         assert_eq!(now.utc, utc("2026-01-01T12:01:00Z"), "waited out");
         let now = steady.read(start + MINUTE * 3, utc("2026-01-01T12:01:30Z"));

@@ -2,8 +2,9 @@
 //!
 //! Whatever fails, the spool keeps the message; a message appears in its mailbox once its record is written.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hushbox_audit::AuditError;
 use hushbox_backend::BackendError;
@@ -16,6 +17,7 @@ use hushbox_store::{
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::media_shard::ToShard;
+use crate::metrics;
 use crate::services::Services;
 
 /// Messages that are delivered at once: each is held in memory meanwhile.
@@ -53,12 +55,22 @@ pub struct Queue {
 }
 
 /// How far the task is.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// Messages on their way.
     pub pending: usize,
     /// Messages delivered since the start.
     pub delivered: usize,
+    /// Since when each queued message has waited.
+    since: BTreeMap<MessageId, Instant>,
+}
+
+impl Progress {
+    /// How many messages wait, and how long the oldest of them has.
+    pub fn waiting(&self) -> (usize, Duration) {
+        let oldest = self.since.values().min();
+        (self.pending, oldest.map_or(Duration::ZERO, Instant::elapsed))
+    }
 }
 
 /// Shows how far the task is.
@@ -119,6 +131,10 @@ impl Deliveries {
     /// Queues a message. It is pending from here on, not only once the task takes it.
     pub fn submit(&self, job: Job) {
         self.expect();
+        let now = Instant::now();
+        self.progress.send_modify(|progress| {
+            progress.since.entry(job.message).or_insert(now);
+        });
         // The task ends with the process; what is not delivered then is delivered after the next start.
         let _stopping = self.jobs.send(job);
     }
@@ -132,8 +148,10 @@ pub async fn run(queue: Queue, services: Arc<Services>) {
         let (slots, services, progress) =
             (Arc::clone(&slots), Arc::clone(&services), Arc::clone(&progress));
         tokio::spawn(async move {
+            let message = job.message;
             deliver(job, &services, &slots).await;
             progress.send_modify(|progress| {
+                progress.since.remove(&message);
                 progress.pending = progress.pending.saturating_sub(1);
                 progress.delivered += 1;
             });
@@ -152,6 +170,7 @@ async fn deliver(mut job: Job, services: &Services, slots: &Semaphore) {
         match done {
             Ok(()) => return,
             Err(error) => {
+                metrics::delivery_failed();
                 tracing::warn!(id = %job.message, %error, retry_secs = wait.as_secs(), "a message waits in the spool");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(RETRY_LONGEST);
@@ -196,6 +215,7 @@ async fn attempt(job: &mut Job, services: &Services) -> Result<(), DeliveryError
                 return Ok(());
             }
             Step::Done => {
+                metrics::message_delivered();
                 tracing::info!(id = %job.message, "message delivered");
                 return Ok(());
             }

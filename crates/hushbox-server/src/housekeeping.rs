@@ -13,6 +13,7 @@ use hushbox_store::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::decisions;
+use crate::metrics;
 use crate::operator::OperatorError;
 use crate::services::Services;
 
@@ -73,12 +74,23 @@ pub async fn keep_audit_head(services: &Services) -> Result<(), IndexError> {
 
 fn note_steps(services: &Services) {
     if let Some(step) = services.clock.take_step() {
-        tracing::warn!(
-            seconds = step.as_secs(),
-            "the machine's clock was set forward; it counts in an hour, if it stays"
-        );
+        let forward = step.is_positive();
+        metrics::clock_step(forward);
+        if forward {
+            tracing::warn!(
+                seconds = step.as_secs(),
+                "the machine's clock was set forward; it counts in an hour, if it stays"
+            );
+        } else {
+            tracing::warn!(
+                seconds = step.as_secs(),
+                "the machine's clock was set back; time goes on here as it was"
+            );
+        }
         let mut event = Event::new(EventName::TimeStep, Who::System);
+        let direction = if forward { "forward" } else { "backward" };
         event.detail = event.detail.with("seconds", step.as_secs().unsigned_abs());
+        event.detail = event.detail.with("direction", direction);
         services.audit.note(event);
     }
 }

@@ -46,3 +46,19 @@ pub const SPARE_FILES: u64 = 128;
 pub const REJECTED_NOTED_EVERY: Duration = Duration::from_secs(10);
 /// Packets of one call that failed their authentication, from which on the audit log has it.
 pub const AUTH_FAILURES_NOTED: u64 = 50;
+/// Calls whose SIP messages are kept for `trace`.
+pub const TRACED_CALLS: usize = 1000;
+/// Refused requests whose SIP messages are kept for `trace`, apart from those calls.
+pub const TRACED_REFUSED: usize = 500;
+/// Messages of one call that are kept: the first half and the last.
+pub const TRACED_MESSAGES: usize = 64;
+/// HTTP connections for metrics and health at once.
+pub const OPS_CONNECTIONS: usize = 16;
+/// How long a request for them may take to come, and a connection to be silent.
+pub const OPS_HEAD_MAX: Duration = Duration::from_secs(10);
+/// The longest that such a connection stays.
+pub const OPS_CONNECTION_MAX: Duration = Duration::from_secs(600);
+/// How long the tasks that carry calls may take to answer before `/health/live` says that they do not.
+pub const LIVE_MAX: Duration = Duration::from_secs(10);
+/// How often measured durations are put into their buckets.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hushbox_policy::{Pin, PinVerifier, Try};
 
 use crate::locks::{Locks, Tried};
+use crate::metrics;
 use crate::pin_pool::PinPool;
 
 /// What came of a try.
@@ -38,6 +39,11 @@ impl LogIns {
         Self { locks, pins: Arc::new(pins) }
     }
 
+    /// Places taken before the comparison of PINs: by log-ins from bound devices, and by others.
+    pub fn held(&self) -> (usize, usize) {
+        self.pins.held()
+    }
+
     /// Looks whether a try may be made at all.
     pub fn check(&self, attempt: Try, answer: Box<dyn FnOnce(Tried) + Send>) {
         self.locks.check(attempt, answer);
@@ -52,6 +58,10 @@ impl LogIns {
         bound: bool,
         answer: Box<dyn FnOnce(Outcome) + Send>,
     ) {
+        let answer: Box<dyn FnOnce(Outcome) + Send> = Box::new(move |outcome| {
+            metrics::log_in(outcome);
+            answer(outcome);
+        });
         let Ok(place) = self.pins.place(bound) else {
             answer(Outcome::Busy);
             return;

@@ -95,6 +95,12 @@ impl PinPool {
     pub fn place(&self, bound: bool) -> Result<Place, Busy> {
         Queue::place(&self.queue, bound)
     }
+
+    /// Places that are taken: by log-ins from bound devices, and by others.
+    pub fn held(&self) -> (usize, usize) {
+        let waiting = self.queue.lock();
+        (waiting.bound.held, waiting.others.held)
+    }
 }
 
 impl Place {

@@ -14,6 +14,7 @@ use hushbox_store::{
 use crate::audit_task::Audit;
 use crate::clock::Clock;
 use crate::log_in::LogIns;
+use crate::trace::Trace;
 
 /// Everything that a task may need. What is absent in record-only mode is an `Option`.
 pub struct Services {
@@ -33,6 +34,8 @@ pub struct Services {
     pub node: NodeId,
     /// Signs this node's manifests.
     pub node_key: NodeKey,
+    /// The last calls' SIP messages, reduced.
+    pub trace: Arc<Trace>,
     directory: RwLock<Arc<Directory>>,
 }
 
@@ -87,7 +90,19 @@ impl Services {
             directory,
         } = parts;
         let directory = RwLock::new(directory);
-        Self { clock, audit, audit_reader, index, objects, opening, node, node_key, directory }
+        let trace = Arc::default();
+        Self {
+            clock,
+            audit,
+            audit_reader,
+            index,
+            objects,
+            opening,
+            node,
+            node_key,
+            trace,
+            directory,
+        }
     }
 
     /// The directory of the moment.

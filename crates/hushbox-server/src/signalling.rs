@@ -10,13 +10,15 @@ use hushbox_policy::CallId;
 use hushbox_sip::{ConnectionId, Flow, Rejection};
 use hushbox_store::{CertificateOwner, Directory};
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use crate::client_certificates::Match;
 use crate::clock::Clock;
 use crate::listener::{Acquaintance, Arrival};
 use crate::media_shard::{Shard, ToShard};
+use crate::metrics::EndpointGauges;
+use crate::sip_watch::SipWatch;
 
 /// What calls and tasks say to signalling.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub enum ToSignallingTask {
     Directory(Arc<Directory>),
     /// No new calls from now on.
     Drain,
+    /// Somebody wants a sign of life.
+    Ping(oneshot::Sender<()>),
 }
 
 /// What the task is made of.
@@ -51,17 +55,21 @@ pub struct SignallingTask {
     pub udp: Option<Arc<UdpSocket>>,
     /// The media shards.
     pub shards: Vec<Shard>,
-    /// How many calls there are, and whether anything is left to say about ended ones.
+    /// How many calls there are, whether anything is left to say about ended ones, and what would be refused.
     pub load: watch::Sender<Load>,
+    /// Counts and traces messages.
+    pub watch: SipWatch,
 }
 
-/// What the end of the server waits for.
+/// What the end of the server waits for, and what readiness says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Calls.
     pub calls: usize,
     /// Neither calls nor sessions are left.
     pub quiet: bool,
+    /// Why new calls would be refused.
+    pub refuses: Option<Why>,
 }
 
 /// The way to a connection.
@@ -76,6 +84,7 @@ struct Running {
     /// Where each call lives.
     calls: BTreeMap<CallId, usize>,
     full: FullShards,
+    gauges: EndpointGauges,
 }
 
 /// The shards that have too little room on the disk. While there is one, no deposit is admitted: nobody can say on
@@ -107,7 +116,9 @@ impl SignallingTask {
             writers: BTreeMap::new(),
             calls: BTreeMap::new(),
             full: FullShards::default(),
+            gauges: EndpointGauges::new(),
         };
+        running.task.signalling.set_tap(Box::new(running.task.watch.clone()));
         let sleep = sleep_until(Instant::now());
         tokio::pin!(sleep);
         loop {
@@ -144,13 +155,16 @@ impl Running {
                 if let Some(connection) = flow.connection {
                     self.writers.insert(connection, Writer { queue: writer, acquaintance });
                 }
-                self.input(Input::Connected { flow, peer: whose(peer) });
+                let peer = whose(peer);
+                self.task.watch.opened(flow, peer);
+                self.input(Input::Connected { flow, peer });
             }
             Arrival::Data { flow, bytes } => self.input(Input::StreamData { flow, bytes: &bytes }),
             Arrival::Closed { flow } => {
                 if let Some(connection) = flow.connection {
                     self.writers.remove(&connection);
                 }
+                self.task.watch.closed(flow);
                 self.input(Input::StreamClosed { flow });
             }
         }
@@ -172,9 +186,14 @@ impl Running {
                 for shard in &self.task.shards {
                     shard.say(ToShard::Directory(Arc::clone(&directory))).await;
                 }
+                self.task.watch.directory(Arc::clone(&directory));
                 self.input(Input::Directory(directory));
             }
             ToSignallingTask::Drain => self.input(Input::Drain),
+            ToSignallingTask::Ping(answer) => {
+                // Whoever asked may have gone.
+                let _gone = answer.send(());
+            }
         }
     }
 
@@ -190,6 +209,7 @@ impl Running {
                 }
                 Output::Start(setup) => {
                     let call = setup.id;
+                    self.task.watch.admitted(&setup);
                     let (at, shard) = self.least_busy();
                     if shard.is_some_and(|shard| shard.try_say(ToShard::Start(setup))) {
                         self.calls.insert(call, at);
@@ -212,12 +232,20 @@ impl Running {
                         writer.acquaintance.make();
                     }
                 }
-                Output::Refused(refused) => log(refused),
+                Output::Refused(refused) => {
+                    self.task.watch.refused(&refused);
+                    log(refused);
+                }
                 Output::Timeout(deadline) => break deadline,
             }
         };
-        let load =
-            Load { calls: self.task.signalling.calls(), quiet: self.task.signalling.is_quiet() };
+        let signalling = &self.task.signalling;
+        self.gauges.set(signalling.endpoint_load());
+        let load = Load {
+            calls: signalling.calls(),
+            quiet: signalling.is_quiet(),
+            refuses: signalling.refuses(),
+        };
         self.task.load.send_if_modified(|before| std::mem::replace(before, load) != load);
         deadline
     }
@@ -228,6 +256,7 @@ impl Running {
     }
 
     fn transmit(&mut self, flow: Flow, bytes: Bytes) {
+        self.task.watch.sent(flow, &bytes);
         match flow.connection {
             None => {
                 if let Some(socket) = &self.task.udp {
@@ -259,10 +288,10 @@ impl Running {
 /// Why a call was refused: at `info` where the caller is known, so that an engineer can read it; at `debug` where a
 /// stranger decides how many lines there are.
 fn log(refused: Refused) {
-    let (status, why) = (refused.status, refused.why.as_str());
+    let (status, why, sip) = (refused.status, refused.why.as_str(), refused.call_id_hash);
     match refused.why {
         Why::Challenged | Why::WrongDigest | Why::StaleNonce | Why::TooManyWrongDigests => {
-            tracing::debug!(status, why, "a request was refused");
+            tracing::debug!(status, why, %sip, "a request was refused");
         }
         Why::AmbiguousCertificate
         | Why::NotThisDevices
@@ -271,7 +300,7 @@ fn log(refused: Refused) {
         | Why::NotUnderstood
         | Why::DiskFull
         | Why::Full
-        | Why::Draining => tracing::info!(status, why, "a call was refused"),
+        | Why::Draining => tracing::info!(status, why, %sip, "a call was refused"),
     }
 }
 

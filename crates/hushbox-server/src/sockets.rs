@@ -17,6 +17,8 @@ pub struct Wanted {
     pub lab_udp: Option<SocketAddr>,
     /// SIP over TCP.
     pub lab_tcp: Option<SocketAddr>,
+    /// Metrics and health.
+    pub ops: Option<SocketAddr>,
 }
 
 /// The bound sockets, each with the address that it got.
@@ -28,6 +30,8 @@ pub struct Sockets {
     pub lab_udp: Option<(UdpSocket, SocketAddr)>,
     /// SIP over TCP.
     pub lab_tcp: Option<(TcpListener, SocketAddr)>,
+    /// Metrics and health.
+    pub ops: Option<(TcpListener, SocketAddr)>,
 }
 
 /// A listener that could not be bound.
@@ -53,10 +57,18 @@ impl Sockets {
         if let Some(address) = wanted.lab_tcp {
             sockets.lab_tcp = Some(tcp(address).map_err(failed("lab_tcp", address))?);
         }
+        if let Some(address) = wanted.ops {
+            sockets.ops = Some(tcp(address).map_err(failed("ops", address))?);
+        }
         Ok(sockets)
     }
 
-    /// The addresses that were bound.
+    /// Where metrics and health are served.
+    pub fn ops_address(&self) -> Option<SocketAddr> {
+        self.ops.as_ref().map(|(_, address)| *address)
+    }
+
+    /// The SIP addresses that were bound.
     pub fn addresses(&self) -> trial::Sip {
         trial::Sip {
             tls: self.tls.as_ref().map(|(_, address)| *address),
@@ -104,12 +116,13 @@ mod tests {
     #[test]
     fn port_zero_is_resolved_and_a_taken_port_is_said() {
         let any = Some("127.0.0.1:0".parse().expect("an address"));
-        let sockets =
-            Sockets::bind(&Wanted { tls: any, lab_udp: any, lab_tcp: None }).expect("bound");
+        let sockets = Sockets::bind(&Wanted { tls: any, lab_udp: any, ops: any, lab_tcp: None })
+            .expect("bound");
         let addresses = sockets.addresses();
         assert_ne!(addresses.tls.expect("bound").port(), 0);
         assert_ne!(addresses.lab_udp.expect("bound").port(), 0);
         assert_eq!(addresses.lab_tcp, None);
+        assert_ne!(sockets.ops_address().expect("bound").port(), 0);
         let error = Sockets::bind(&Wanted { lab_tcp: addresses.tls, ..Wanted::default() })
             .expect_err("taken");
         assert!(error.to_string().contains(&addresses.tls.expect("bound").to_string()), "{error}");

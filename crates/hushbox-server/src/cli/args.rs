@@ -28,7 +28,7 @@ pub enum Command {
     Quickstart(Quickstart),
     /// Run the server
     ///
-    /// Prints `ready tls=IP:PORT lab_udp=IP:PORT lab_tcp=IP:PORT` once it accepts calls (listeners that are off are
+    /// Prints `ready tls=IP:PORT lab_udp=IP:PORT lab_tcp=IP:PORT ops=IP:PORT` once it accepts calls (listeners that are off are
     /// left out; ` record-only` is added when messages cannot be opened). Logs to standard error. SIGTERM or Ctrl-C
     /// takes no new calls, waits for live ones, saves what is being recorded and stops; a second one skips the wait.
     Serve(Serve),
@@ -67,6 +67,12 @@ pub enum Command {
     /// Reads an INVITE out of a log or a trace, and asks the running server: which rule chose which mailbox and
     /// greeting, and what else stands in the request and was not used. No call is made; nothing of it is kept.
     Resolve(ResolveArgs),
+    /// Show the SIP messages of a call, without addresses, bodies or numbers
+    ///
+    /// The running server keeps them of its last calls, in memory: method or status, header fields by name, codecs and
+    /// SRTP suites. CALL is `call` of the call's line in the log, or `sip` of a refused one's. Without CALL: the calls
+    /// that are kept. Who looked stands in the audit log.
+    Trace(TraceArgs),
     /// The audit log
     #[command(subcommand)]
     Audit(Audit),
@@ -97,6 +103,9 @@ pub struct Quickstart {
     /// Where to listen for SIP over TCP, unencrypted, for tests [default: nowhere]
     #[arg(long, value_name = "IP:PORT")]
     pub lab_tcp: Option<SocketAddr>,
+    /// Where to serve metrics and health, on loopback [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "IP:PORT")]
+    pub ops: Option<SocketAddr>,
     /// The UDP ports for media, two a call [default: 16000-19999]
     #[arg(long, value_name = "FROM-TO")]
     pub rtp_ports: Option<RtpPorts>,
@@ -108,6 +117,20 @@ pub struct Quickstart {
 /// `serve`
 #[derive(Debug, Args)]
 pub struct Serve {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub at: At,
+}
+
+/// `trace`
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Which call
+    #[arg(value_name = "CALL")]
+    pub call: Option<String>,
+    /// One JSON array in place of a table
+    #[arg(long)]
+    pub json: bool,
     /// Where the configuration is.
     #[command(flatten)]
     pub at: At,

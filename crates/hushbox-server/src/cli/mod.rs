@@ -12,6 +12,7 @@ mod quickstart;
 mod resolve;
 mod serve;
 mod table;
+mod trace;
 mod wav;
 
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Message(Message::List(args)) => message::list(&args),
         Command::Message(Message::Export(args)) => message::export(&args),
         Command::Resolve(args) => resolve::resolve(&args),
+        Command::Trace(args) => trace::trace(&args),
         Command::Audit(Audit::Verify(args)) => audit::verify(&args),
     };
     match done {

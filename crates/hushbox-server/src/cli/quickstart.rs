@@ -12,19 +12,25 @@ use crate::trial::Trial;
 use crate::trial_folder::NewTrial;
 
 pub(super) fn run(args: Quickstart) -> Result<(), Failure> {
+    if let Some(ops) = args.ops.filter(|ops| !ops.ip().is_loopback()) {
+        return Err(format!("--ops {ops}: a trial's metrics stay on loopback").into());
+    }
     if args.dir.symlink_metadata().is_ok() { existing(&args) } else { new(&args) }
 }
 
 /// Makes the folder and serves it.
 fn new(args: &Quickstart) -> Result<(), Failure> {
     let tls = args.sip_tls.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 5061)));
-    let wanted = Wanted { tls: Some(tls), lab_udp: args.lab_udp, lab_tcp: args.lab_tcp };
+    let ops = args.ops.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let wanted =
+        Wanted { tls: Some(tls), lab_udp: args.lab_udp, lab_tcp: args.lab_tcp, ops: Some(ops) };
     let sockets = Sockets::bind(&wanted)?;
     let advertised =
         if tls.ip().is_unspecified() { Some(sockets::own_address(tls.ip())?) } else { None };
     let trial = NewTrial {
         dir: args.dir.clone(),
         sip: sockets.addresses(),
+        ops: sockets.ops_address(),
         advertised,
         rtp_ports: args.rtp_ports.unwrap_or(RtpPorts { from: 16_000, to: 19_999 }),
         now: jiff::Timestamp::now(),
@@ -65,6 +71,7 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
     config.tls = args.sip_tls.or(config.tls);
     config.lab_udp = args.lab_udp.or(config.lab_udp);
     config.lab_tcp = args.lab_tcp.or(config.lab_tcp);
+    config.ops = args.ops.or(config.ops);
     // The file was checked before these took the place of what it says.
     config.check_lab()?;
     config.rtp_ports = args.rtp_ports.unwrap_or(config.rtp_ports);
@@ -74,8 +81,7 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
     if let Some(address) = config.tls {
         warn_unless_named(&config.certificate, address.ip());
     }
-    let wanted = Wanted { tls: config.tls, lab_udp: config.lab_udp, lab_tcp: config.lab_tcp };
-    let sockets = Sockets::bind(&wanted)?;
+    let sockets = Sockets::bind(&serve::wanted(&config))?;
     serve::with_sockets(config, lock, sockets)
 }
 

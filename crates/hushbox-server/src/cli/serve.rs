@@ -13,9 +13,14 @@ pub(super) fn run(args: &Serve) -> Result<(), Failure> {
     let config = config::load(&super::config_file(&args.at)?)?;
     // Before any port: a second server on the same folder should hear of the folder.
     let lock = lock(&config)?;
-    let wanted = Wanted { tls: config.tls, lab_udp: config.lab_udp, lab_tcp: config.lab_tcp };
-    let sockets = Sockets::bind(&wanted)?;
+    let sockets = Sockets::bind(&wanted(&config))?;
     with_sockets(config, lock, sockets)
+}
+
+/// The sockets that a configuration asks for.
+pub(super) fn wanted(config: &Config) -> Wanted {
+    let Config { tls, lab_udp, lab_tcp, ops, .. } = *config;
+    Wanted { tls, lab_udp, lab_tcp, ops }
 }
 
 /// Takes the data folder for this process.

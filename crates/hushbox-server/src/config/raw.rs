@@ -90,6 +90,15 @@ pub struct Limits {
     pub drain_secs: Option<Located<i64>>,
 }
 
+/// `[ops]`
+#[derive(Debug, Default)]
+pub struct Ops {
+    /// `listen`
+    pub listen: Option<Located<String>>,
+    /// `beyond_loopback`
+    pub beyond_loopback: Option<Located<bool>>,
+}
+
 /// `[log]`
 #[derive(Debug, Default)]
 pub struct Log {
@@ -114,6 +123,8 @@ pub struct Raw {
     pub media: Media,
     /// `[limits]`
     pub limits: Limits,
+    /// `[ops]`
+    pub ops: Ops,
     /// `[log]`
     pub log: Log,
 }
@@ -141,7 +152,7 @@ pub fn read(text: &str, problems: &mut Vec<Problem>) -> Raw {
                 line: Some(line),
                 key: name,
                 message: "stands outside of a section; the sections are [listen], [tls], [paths], [sip], [media], \
-                          [limits] and [log]"
+                          [limits], [ops] and [log]"
                     .to_owned(),
             });
             continue;
@@ -183,6 +194,10 @@ pub fn read(text: &str, problems: &mut Vec<Problem>) -> Raw {
                 raw.limits.recording_max_secs = section.integer("recording_max_secs");
                 raw.limits.recording_silence_secs = section.integer("recording_silence_secs");
                 raw.limits.drain_secs = section.integer("drain_secs");
+            }
+            "ops" => {
+                raw.ops.listen = section.string("listen");
+                raw.ops.beyond_loopback = section.boolean("beyond_loopback");
             }
             "log" => {
                 raw.log.format = section.string("format");

@@ -70,6 +70,8 @@ pub struct Config {
     pub lab_tcp: Option<SocketAddr>,
     /// Whether lab listeners may be on other addresses than loopback.
     pub lab_beyond_loopback: bool,
+    /// Metrics and health over HTTP.
+    pub ops: Option<SocketAddr>,
     /// The server's certificate chain, PEM.
     pub certificate: PathBuf,
     /// The server's private key, PEM.
@@ -190,6 +192,7 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, Problems> {
     Err(Problems(problems))
 }
 
+const OPS_BEYOND_LOOPBACK: &str = "is not on loopback; metrics are not encrypted and ask nobody who they are: set ops.beyond_loopback = true if that is meant";
 const BEYOND_LOOPBACK: &str = "is not on loopback; lab listeners are not encrypted: set lab_beyond_loopback = true if that is meant";
 
 struct Resolver<'a> {
@@ -201,8 +204,14 @@ impl Resolver<'_> {
     fn config(&mut self, file: &Path, raw: &Raw) -> Config {
         let tls = self.address("listen.tls", &raw.listen.tls);
         let beyond = raw.listen.lab_beyond_loopback.as_ref().is_some_and(|beyond| beyond.value);
-        let lab_udp = self.lab_address("listen.lab_udp", &raw.listen.lab_udp, beyond);
-        let lab_tcp = self.lab_address("listen.lab_tcp", &raw.listen.lab_tcp, beyond);
+        let lab = |this: &mut Self, key: &str, text| {
+            this.loopback_address(key, text, beyond, BEYOND_LOOPBACK)
+        };
+        let lab_udp = lab(self, "listen.lab_udp", &raw.listen.lab_udp);
+        let lab_tcp = lab(self, "listen.lab_tcp", &raw.listen.lab_tcp);
+        let ops_beyond = raw.ops.beyond_loopback.as_ref().is_some_and(|beyond| beyond.value);
+        let ops =
+            self.loopback_address("ops.listen", &raw.ops.listen, ops_beyond, OPS_BEYOND_LOOPBACK);
         if raw.listen.tls.is_none() && raw.listen.lab_udp.is_none() && raw.listen.lab_tcp.is_none()
         {
             self.wrong(None, "listen", "give at least one of tls, lab_udp and lab_tcp");
@@ -237,6 +246,7 @@ impl Resolver<'_> {
             lab_udp,
             lab_tcp,
             lab_beyond_loopback: beyond,
+            ops,
             certificate: self.path(&raw.tls.certificate, "tls/server.crt"),
             key: self.path(&raw.tls.key, "tls/server.key"),
             client_cas: match &raw.tls.client_cas {
@@ -305,16 +315,17 @@ impl Resolver<'_> {
         address
     }
 
-    /// Lab listeners carry no protection at all, so they stay on loopback unless somebody insists.
-    fn lab_address(
+    /// What carries no protection at all stays on loopback unless somebody insists.
+    fn loopback_address(
         &mut self,
         key: &str,
         text: &Option<Located<String>>,
         beyond: bool,
+        otherwise: &str,
     ) -> Option<SocketAddr> {
         let address = self.address(key, text)?;
         if !address.ip().is_loopback() && !beyond {
-            self.wrong(text.as_ref().map(|at| at.line), key, BEYOND_LOOPBACK);
+            self.wrong(text.as_ref().map(|at| at.line), key, otherwise);
         }
         Some(address)
     }

@@ -56,6 +56,17 @@ fn a_lab_listener_off_loopback_needs_to_be_insisted_on() {
 }
 
 #[test]
+fn metrics_off_loopback_need_to_be_insisted_on() {
+    let text = "[listen]\ntls = \"127.0.0.1:5061\"\n[ops]\nlisten = \"192.0.2.1:9464\"\n";
+    let found = problems(text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("line 4: ops.listen: is not on loopback"), "{found:?}");
+    assert!(problems(&format!("{text}beyond_loopback = true\n")).is_empty());
+    let text = "[listen]\ntls = \"127.0.0.1:5061\"\n[ops]\nlisten = \"[::1]:0\"\n";
+    assert!(problems(text).is_empty());
+}
+
+#[test]
 fn a_lab_listener_that_the_command_line_moves_off_loopback_is_refused_by_its_key() {
     let text = "[listen]\nlab_udp = \"127.0.0.1:5060\"\n";
     let mut config = parse(text, Path::new("/d/hushbox.toml")).expect("valid");

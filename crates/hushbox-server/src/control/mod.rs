@@ -37,6 +37,11 @@ pub enum Request {
         /// In whose name.
         by: InTheNameOf,
     },
+    /// The SIP messages of a call, reduced: rows; without a call, the calls that are kept.
+    Trace {
+        /// Its id, or what stands for its SIP Call-ID in the log.
+        call: Option<String>,
+    },
     /// A list or a change of the directory's records.
     Directory(directory::DirectoryRequest),
 }

@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::{Acquaintance, Admitted, Arrival};
 use crate::client_certificates::Match;
 use crate::limits;
+use crate::metrics::Counted;
 
 /// Sets what every connection needs: no delay, marking, and an end when the peer is silently gone.
 pub fn prepare(stream: &TcpStream) -> std::io::Result<()> {
@@ -32,6 +33,7 @@ pub async fn carry<S, P>(
 ) where
     S: AsyncRead + AsyncWrite,
 {
+    let _counted = Counted::connection(flow.transport);
     let (writer, queue) = mpsc::channel(limits::WRITE_QUEUE);
     let known = Acquaintance::default();
     if matches!(peer, Match::One(_)) {

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::{Admitted, Arrival, Connections, Numbering, stream};
 use crate::client_certificates::Match;
 use crate::limits;
+use crate::metrics::{self, NoConnection};
 
 /// The next connection that may stay.
 pub async fn accept(
@@ -23,7 +24,10 @@ pub async fn accept(
                     Err(error) => tracing::debug!(%error, "a connection went before it was taken"),
                 },
                 // Not louder: whoever opens them decides how many lines there are.
-                None => tracing::debug!("a connection above the limits was closed"),
+                None => {
+                    metrics::connection_refused(NoConnection::Limit);
+                    tracing::debug!("a connection above the limits was closed");
+                }
             },
             Err(error) => {
                 tracing::warn!(%error, "no connection can be taken");
@@ -47,6 +51,7 @@ pub async fn serve<P: Send + 'static>(
             accepted = accept(&listener, &connections) => accepted,
         };
         if !admitted.stay_as_stranger() {
+            metrics::connection_refused(NoConnection::Stranger);
             tracing::debug!("a connection was closed: the last places are for known peers");
             continue;
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hushbox_sip::{Flow, Transport};
+use rustls::CertificateError;
 use rustls::pki_types::UnixTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -13,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{Admitted, Arrival, Connections, Numbering, stream, tcp};
 use crate::client_certificates::{ClientCertificates, Match};
 use crate::limits;
+use crate::metrics::{self, NoConnection, TlsFailure};
 
 /// What every TLS connection shares.
 pub struct Shared<P> {
@@ -67,14 +69,17 @@ async fn connection<P>(
     let stream = match timeout(limits::HANDSHAKE_MAX, shared.acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            if is_certificate(&error) {
+            let why = failure(&error);
+            metrics::tls_failed(why);
+            if why == TlsFailure::OutOfDate {
                 (shared.rejected)();
             }
             // The kind alone: the text may quote names out of a certificate.
-            tracing::debug!(kind = ?error.kind(), "a TLS handshake failed");
+            tracing::debug!(why = why.as_str(), kind = ?error.kind(), "a TLS handshake failed");
             return;
         }
         Err(_) => {
+            metrics::tls_failed(TlsFailure::Slow);
             tracing::debug!("a TLS handshake took too long");
             return;
         }
@@ -83,6 +88,7 @@ async fn connection<P>(
     // The handshake's verdict is not kept by rustls, and the directory may have changed meanwhile: look again.
     let Ok(peer) = shared.clients.look_up(chain, UnixTime::now()) else { return };
     if !matches!(peer, Match::One(_)) && !admitted.stay_as_stranger() {
+        metrics::connection_refused(NoConnection::Stranger);
         tracing::debug!("a connection was closed: the last places are for known peers");
         return;
     }
@@ -95,8 +101,24 @@ async fn connection<P>(
     stream::carry(stream, flow, peer, shared.arrivals, admitted).await;
 }
 
-/// Whether a handshake failed on the peer's certificate.
-fn is_certificate(error: &std::io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+/// Why a handshake failed.
+fn failure(error: &std::io::Error) -> TlsFailure {
+    let Some(inner) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    else {
+        return TlsFailure::Closed;
+    };
+    match inner {
+        rustls::Error::InvalidCertificate(CertificateError::Expired) => TlsFailure::OutOfDate,
+        rustls::Error::InvalidCertificate(CertificateError::Revoked) => TlsFailure::Revoked,
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            TlsFailure::Certificate
+        }
+        rustls::Error::AlertReceived(_) => TlsFailure::Alert,
+        rustls::Error::PeerIncompatible(_) => TlsFailure::Incompatible,
+        rustls::Error::InvalidMessage(_)
+        | rustls::Error::InappropriateMessage { .. }
+        | rustls::Error::InappropriateHandshakeMessage { .. }
+        | rustls::Error::PeerMisbehaved(_) => TlsFailure::NotTls,
+        _ => TlsFailure::Other,
+    }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::Arrival;
 use crate::limits;
+use crate::metrics;
 
 /// Receives datagrams until signalling ends. A full queue drops them: their senders repeat what matters.
 pub async fn serve<P>(
@@ -33,6 +34,7 @@ pub async fn serve<P>(
                 if let Err(mpsc::error::TrySendError::Full(_)) =
                     arrivals.try_send(Arrival::Datagram { flow, bytes })
                 {
+                    metrics::datagram_dropped();
                     tracing::debug!("a datagram was dropped: signalling is behind");
                 }
             }

@@ -21,6 +21,7 @@ use super::requests::{Asked, Inbox, News, Worker};
 use super::spool_task::SpoolHandle;
 use crate::locks::Tried;
 use crate::log_in::Outcome;
+use crate::metrics::{self, Counted};
 use crate::rtp_ports::{PortLease, PortPair};
 use crate::signalling::ToSignallingTask;
 use crate::{limits, random};
@@ -47,6 +48,7 @@ pub(super) struct CallTask {
     spool: SpoolHandle,
     /// Gives the ports back when the call is over.
     _lease: PortLease,
+    _counted: Counted,
 }
 
 impl CallTask {
@@ -58,6 +60,7 @@ impl CallTask {
     ) -> std::io::Result<(Inbox, Self)> {
         let PortPair { rtp, rtcp, lease } = shared.ports.take()?;
         let id = setup.id;
+        let counted = Counted::call(metrics::kind(&setup.purpose));
         let leg = LegConfig {
             local_ip: shared.advertised,
             rtp_port: lease.port(),
@@ -85,6 +88,7 @@ impl CallTask {
             shared: Rc::clone(shared),
             spool: spool.clone(),
             _lease: lease,
+            _counted: counted,
         };
         Ok((inbox, task))
     }
@@ -165,10 +169,12 @@ impl CallTask {
             Output::Saved(message) => {
                 // Before signalling hears that the call is over, so that no end of the server comes between.
                 self.shared.deliveries.expect();
+                metrics::message_saved();
                 self.spool.saved(message);
             }
             Output::Abandoned(message) => {
                 self.shared.deliveries.expect();
+                metrics::message_cut();
                 self.spool.abandoned(message);
             }
             Output::Audit(request) => {
@@ -191,6 +197,8 @@ impl CallTask {
             }
             Output::Ended(report) => {
                 log(&report);
+                metrics::call_ended(&report);
+                self.shared.services.trace.ended(report.call, report.end.as_str());
                 self.note_forged_packets(&report);
             }
             Output::Timeout(_) => {}

@@ -20,7 +20,7 @@ use hushbox_policy::{CallId, MessageId};
 use hushbox_sip::{Reason, Rejection};
 use hushbox_store::{Audited, Directory};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use crate::delivery::Deliveries;
@@ -47,6 +47,8 @@ pub enum ToShard {
     Directory(Arc<Directory>),
     /// The server stops: save what is being recorded, and hang up.
     ShutDown,
+    /// Somebody wants a sign of life.
+    Ping(oneshot::Sender<()>),
 }
 
 /// What every shard is made with.
@@ -189,6 +191,10 @@ async fn run(
                     for inbox in calls.values() {
                         inbox.shut_down();
                     }
+                }
+                Some(ToShard::Ping(answer)) => {
+                    // Whoever asked may have gone.
+                    let _gone = answer.send(());
                 }
                 None => return,
             },

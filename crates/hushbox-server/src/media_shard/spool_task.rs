@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use super::requests::Inbox;
 use super::{Shared, ToShard};
 use crate::delivery::Job;
+use crate::metrics;
 use crate::signalling::ToSignallingTask;
 
 /// How often what was appended is synced, whether or not somebody waits for it.
@@ -87,6 +88,8 @@ pub(super) struct SpoolTask {
     waiting: Vec<Waiting>,
     dirty: bool,
     full: bool,
+    /// When the sync that is awaited was asked for.
+    sync_asked: Option<Instant>,
 }
 
 struct Waiting {
@@ -115,6 +118,7 @@ impl SpoolTask {
             waiting: Vec::new(),
             dirty: false,
             full: false,
+            sync_asked: None,
         };
         for message in recovered.messages {
             let _found = task.deliver(message.message);
@@ -141,7 +145,7 @@ impl SpoolTask {
                 report = self.spool.synced() => self.answer(&report),
                 _ = tick.tick() => {
                     if std::mem::take(&mut self.dirty) {
-                        self.spool.sync();
+                        self.sync();
                     }
                     self.watch_disk();
                 }
@@ -165,7 +169,7 @@ impl SpoolTask {
                 Some((position, message)) => {
                     self.waiting.push(Waiting { position, message, inbox });
                     self.dirty = false;
-                    self.spool.sync();
+                    self.sync();
                 }
                 None => inbox.spool(SpoolReply::Synced),
             },
@@ -195,7 +199,15 @@ impl SpoolTask {
         }
     }
 
+    fn sync(&mut self) {
+        self.sync_asked.get_or_insert_with(Instant::now);
+        self.spool.sync();
+    }
+
     fn answer(&mut self, report: &SyncReport) {
+        if let Some(asked) = self.sync_asked.take() {
+            metrics::spool_synced(asked.elapsed());
+        }
         let mut still = Vec::new();
         for waiting in self.waiting.drain(..) {
             if report.lost.contains(&waiting.message) {
@@ -223,7 +235,9 @@ impl SpoolTask {
         let recordings = self.shared.live.load(Ordering::Relaxed) as u64 + 1;
         // A message is on the disk twice for a while: in the spool and as an object.
         let wanted = KEPT_FREE_BYTES + recordings.saturating_mul(2 * one);
-        let full = self.spool.room().total() < wanted;
+        let room = self.spool.room().total();
+        metrics::spool(self.number, self.spool.undelivered(), room);
+        let full = room < wanted;
         if full != self.full {
             self.full = full;
             if full {

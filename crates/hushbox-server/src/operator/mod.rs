@@ -8,6 +8,7 @@ mod export;
 mod listing;
 mod person;
 mod resolve;
+mod trace;
 
 use std::sync::Arc;
 
@@ -110,6 +111,7 @@ impl Operator {
             Request::MessageList { mailbox, reveal } => {
                 self.message_list(uid, mailbox.as_deref(), reveal.as_ref(), replies).await
             }
+            Request::Trace { call } => self.trace(uid, call.as_deref(), replies).await,
             Request::Resolve(asked) => self.resolve(&asked, replies).await,
             Request::Directory(request) => self.directory(uid, request, replies).await,
             Request::MessageExport { id, by } => self.message_export(uid, &id, &by, replies).await,

@@ -312,6 +312,7 @@ pub(crate) mod tests {
         NewTrial {
             dir: dir.clone(),
             sip,
+            ops: None,
             advertised: None,
             rtp_ports,
             now: jiff::Timestamp::now(),

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use crate::delivery::Watched;
 use crate::housekeeping;
 use crate::media_shard::{Shard, ToShard};
+use crate::ops::health::Health;
 use crate::services::Services;
 use crate::signalling::{Load, ToSignallingTask};
 
@@ -45,6 +46,7 @@ impl Signals {
 
 /// What is ended.
 pub(super) struct Ending {
+    pub(super) health: Arc<Health>,
     pub(super) says: mpsc::UnboundedSender<ToSignallingTask>,
     pub(super) shards: Vec<Shard>,
     pub(super) loaded: watch::Receiver<Load>,
@@ -57,6 +59,8 @@ impl Ending {
     /// Waits for a signal, then ends everything in its order.
     pub(super) async fn run(mut self, signals: &mut Signals) {
         signals.next().await;
+        // Readiness first: who asks it should hear of the end before a call does.
+        self.health.stopping();
         let calls = self.loaded.borrow().calls;
         tracing::info!(calls, drain_secs = self.drain.as_secs(), "stopping: no new calls");
         let _gone = self.says.send(ToSignallingTask::Drain);

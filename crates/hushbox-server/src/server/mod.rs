@@ -6,7 +6,7 @@ mod end;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use hushbox_audit::{Event, EventName, Outcome, Who};
@@ -26,11 +26,16 @@ use crate::delivery::{self, Deliveries};
 use crate::directory_writer::DirectoryWriter;
 use crate::listener::{Connections, Numbering, tcp, tls as tls_listener, udp};
 use crate::media_shard::{self, Shard};
+use crate::metrics::{self, RecorderError};
 use crate::operator::{Operator, Status};
+use crate::ops::health::{Health, Serving};
+use crate::ops::sample::Sampled;
+use crate::ops::{self, Ops};
 use crate::prompts::{self, PromptError};
 use crate::records::CertificateRecords;
 use crate::rtp_ports::PortPairs;
 use crate::signalling::{Load, SignallingTask};
+use crate::sip_watch::SipWatch;
 use crate::sockets::Sockets;
 use crate::tls::{self, TlsError};
 use crate::trial::{Sip, Trial};
@@ -50,6 +55,9 @@ pub enum ServerError {
     /// Authorities.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// Counters.
+    #[error(transparent)]
+    Metrics(#[from] RecorderError),
     /// Prompts.
     #[error(transparent)]
     Prompts(#[from] PromptError),
@@ -82,7 +90,15 @@ fn doing(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ServerError 
 /// Serves until it is asked to stop.
 pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(), ServerError> {
     let mut ending = end::Signals::new().map_err(doing("signals"))?;
-    let addresses = sockets.addresses();
+    let (addresses, ops_address) = (sockets.addresses(), sockets.ops_address());
+    let health = Arc::new(Health::default());
+    let sampled = Arc::new(OnceLock::new());
+    if let Some((listener, _)) = sockets.ops {
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("ops"))?;
+        let exposition = metrics::install()?;
+        let (health, sampled) = (Arc::clone(&health), Arc::clone(&sampled));
+        tokio::spawn(ops::serve(listener, Ops { health, exposition, sampled }));
+    }
     let prompts = Arc::new(prompts::load(config.prompts.as_deref())?);
     let data = Data::open(&config).await?;
     let services = Arc::clone(&data.services);
@@ -93,6 +109,9 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     let (fatal, mut failed) = mpsc::unbounded_channel();
     let (deliveries, queue) = Deliveries::new();
     let delivering = deliveries.watch();
+    let look =
+        Sampled::new(&config, Arc::clone(&health), Arc::clone(&services), deliveries.watch());
+    sampled.get_or_init(|| look);
     tokio::spawn(delivery::run(queue, Arc::clone(&services)));
 
     let advertised = config.advertised_address.unwrap_or(config.rtp_address);
@@ -158,6 +177,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         udp,
         shards: shards.clone(),
         load,
+        watch: SipWatch::new(Arc::clone(&services.trace), services.directory()),
     };
     let running = tokio::spawn(task.run(arrived, said));
     tokio::spawn(async move {
@@ -206,9 +226,16 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     if let Err(error) = remember(&config.trial_file(), addresses) {
         tracing::warn!(%error, "trial.json could not be brought up to date");
     }
-    ready(&addresses, record_only).map_err(doing("standard output"))?;
+    health.serving(Serving {
+        loaded: loaded.clone(),
+        says: says.clone(),
+        shards: shards.clone(),
+        record_only,
+    });
+    ready(&addresses, ops_address, record_only).map_err(doing("standard output"))?;
     tracing::info!(shards = shards.len(), calls_max = config.calls_max, record_only, "serving");
-    let end = end::Ending { says, shards, loaded, delivering, drain: config.drain, services };
+    let drain = config.drain;
+    let end = end::Ending { health, says, shards, loaded, delivering, drain, services };
     let ended = tokio::select! {
         () = end.run(&mut ending) => Ok(()),
         Some(what) = failed.recv() => Err(ServerError::Failed(what)),
@@ -248,11 +275,11 @@ fn remember(trial_file: &Path, sip: Sip) -> std::io::Result<()> {
 }
 
 /// The line that scripts wait for.
-fn ready(addresses: &Sip, record_only: bool) -> std::io::Result<()> {
+fn ready(addresses: &Sip, ops: Option<SocketAddr>, record_only: bool) -> std::io::Result<()> {
     use std::io::Write;
     let mut line = "ready".to_owned();
-    for (name, address) in
-        [("tls", addresses.tls), ("lab_udp", addresses.lab_udp), ("lab_tcp", addresses.lab_tcp)]
+    let Sip { tls, lab_udp, lab_tcp } = *addresses;
+    for (name, address) in [("tls", tls), ("lab_udp", lab_udp), ("lab_tcp", lab_tcp), ("ops", ops)]
     {
         if let Some(address) = address {
             line.push_str(&format!(" {name}={address}"));

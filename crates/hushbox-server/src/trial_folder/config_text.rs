@@ -1,13 +1,18 @@
 //! The hushbox.toml of a trial.
 
 use std::fmt::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::config::RtpPorts;
 use crate::trial::Sip;
 
 /// Its text: what differs from the defaults, and where to read on.
-pub(super) fn text(sip: &Sip, advertised: Option<IpAddr>, ports: RtpPorts) -> String {
+pub(super) fn text(
+    sip: &Sip,
+    ops: Option<SocketAddr>,
+    advertised: Option<IpAddr>,
+    ports: RtpPorts,
+) -> String {
     let mut text = String::from(
         "# Hushbox, made by `hushbox quickstart`. Every key, its default and its effect: config/hushbox.toml in the\n\
          # source. Check changes with `hushbox check-config`. Relative paths start at this file's folder.\n\n[listen]\n",
@@ -31,6 +36,12 @@ pub(super) fn text(sip: &Sip, advertised: Option<IpAddr>, ports: RtpPorts) -> St
             "# Listening is on every address; this one stands in SDP.\nadvertised_address = \"{address}\""
         );
     }
+    if let Some(address) = ops {
+        let _infallible = writeln!(
+            text,
+            "\n[ops]\n# /metrics, /health/live and /health/ready.\nlisten = \"{address}\""
+        );
+    }
     text
 }
 
@@ -50,9 +61,10 @@ mod tests {
         };
         let ports = RtpPorts { from: 30_000, to: 30_099 };
         let advertised = "192.0.2.9".parse().expect("an address");
-        let config =
-            config::parse(&text(&sip, Some(advertised), ports), Path::new("/d/hushbox.toml"))
-                .expect("valid");
+        let ops = "127.0.0.1:9464".parse().ok();
+        let text = text(&sip, ops, Some(advertised), ports);
+        let config = config::parse(&text, Path::new("/d/hushbox.toml")).expect("valid");
+        assert_eq!(config.ops, ops);
         assert_eq!(
             (config.tls, config.lab_udp, config.lab_tcp),
             (sip.tls, sip.lab_udp, sip.lab_tcp)

@@ -10,7 +10,7 @@ pub mod plan;
 pub(crate) use directory::time_zone;
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -46,6 +46,8 @@ pub struct NewTrial {
     pub dir: PathBuf,
     /// The addresses that were bound.
     pub sip: Sip,
+    /// Where metrics and health are served.
+    pub ops: Option<SocketAddr>,
     /// What SDP says where the bound address is every address.
     pub advertised: Option<IpAddr>,
     /// The media ports.
@@ -108,7 +110,7 @@ impl NewTrial {
         let trial_file = at.join("trial.json");
         trial.write(&trial_file).map_err(in_file(&trial_file))?;
         let config_file = at.join("hushbox.toml");
-        let text = config_text::text(&self.sip, self.advertised, self.rtp_ports);
+        let text = config_text::text(&self.sip, self.ops, self.advertised, self.rtp_ports);
         files::write_new(&config_file, 0o640, text.as_bytes()).map_err(in_file(&config_file))?;
         files::sync_folder(at).map_err(in_file(at))
     }
@@ -170,6 +172,7 @@ mod tests {
         NewTrial {
             dir: dir.to_owned(),
             sip: Sip { tls: Some("127.0.0.1:5061".parse().expect("an address")), ..Sip::default() },
+            ops: None,
             advertised: None,
             rtp_ports: RtpPorts { from: 16_000, to: 16_099 },
             now: Timestamp::now(),
