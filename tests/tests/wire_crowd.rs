@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use hushbox_load::crowd;
 use hushbox_load::measure;
 use hushbox_load::scenario;
 use hushbox_load::script::{Keys, Step};
 use hushbox_load::sdp::Security;
 use hushbox_load::srtp::Suite;
 use hushbox_load::timeline::RATE;
+use hushbox_load::transport::Transport;
 use hushbox_tests::calls::{delivered, forwarded, leave_at_once, listen, owner, run, speech};
 use hushbox_tests::trial::Trial;
 use tokio::task::JoinSet;
@@ -94,4 +96,60 @@ fn a_server_on_ipv6_is_left_a_message_and_plays_it() {
     let (plan, pin) = owner(&trial, "1001");
     let outcome = run(scenario::call(&plan, &listen(&pin, &sent))).expect("a call");
     assert!(outcome.is_ok(), "{:?} {:?}", outcome.refusal, outcome.steps);
+}
+
+/// A crowd of the generator's, against the server of a trial.
+fn crowd(trial: &Trial, transport: Transport) -> crowd::Plan {
+    let plan = forwarded(trial, "1001");
+    let (address, uri) = match transport {
+        Transport::Tls => (plan.address, plan.uri),
+        Transport::Tcp => (trial.address("lab_tcp"), "sip:2001@trial.example".to_owned()),
+        Transport::Udp => (trial.address("lab_udp"), "sip:2001@trial.example".to_owned()),
+    };
+    crowd::Plan {
+        address,
+        transport,
+        uri,
+        identity: plan.identity,
+        calls: 60,
+        at_once: 8,
+        rate: None,
+        stay: Duration::ZERO,
+        connections: 2,
+        security: Security::Sdes(vec![Suite::ALL[0]]),
+        server_pid: Some(trial.pid()),
+    }
+}
+
+#[test]
+fn calls_of_a_crowd_go_their_whole_way_over_each_transport() {
+    let trial = Trial::start(&["--lab-udp", "127.0.0.1:0", "--lab-tcp", "127.0.0.1:0"]);
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+        let plan = crowd(&trial, transport);
+        let figures = run(crowd::run(&plan)).expect("they are placed");
+        assert_eq!((figures.answered, figures.completed), (60, 60), "{figures}");
+        assert!(figures.failed.is_empty() && figures.at_once <= 8, "{figures}");
+        assert!(figures.server.is_some() && figures.invite_to_200_ms.max > 0.0, "{figures}");
+    }
+    let mut nobody = crowd(&trial, Transport::Udp);
+    nobody.uri = "sip:2999@trial.example".to_owned();
+    let figures = run(crowd::run(&nobody)).expect("they are placed");
+    assert_eq!(figures.failed.get("404"), Some(&60), "{figures}");
+}
+
+#[test]
+fn what_a_crowd_says_is_recorded_whole() {
+    let mut trial = Trial::start(&[]);
+    for suite in Suite::ALL {
+        let mut plan = crowd(&trial, Transport::Tls);
+        (plan.calls, plan.at_once, plan.stay) = (10, 10, Duration::from_secs(3));
+        plan.security = Security::Sdes(vec![suite]);
+        let figures = run(crowd::run(&plan)).expect("they are placed");
+        assert_eq!((figures.completed, figures.at_once), (10, 10), "{figures}");
+        assert_eq!(figures.packets.1, 0, "{figures}");
+    }
+    assert_eq!(delivered(&trial, "1001", 20).len(), 20);
+    let log = trial.stop();
+    let ended: Vec<&str> = log.lines().filter(|line| line.contains("call ended")).collect();
+    assert!(ended.len() == 20 && ended.iter().all(|line| line.contains(" lost=0 ")), "{ended:?}");
 }

@@ -1,6 +1,8 @@
 //! The command line.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to its terminal")]
 
+mod calls;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -8,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use calls::CallsArguments;
 use clap::{Args, Parser, Subcommand};
 
 use crate::client::Plan;
@@ -19,7 +22,7 @@ use crate::sdp::Security;
 use crate::srtp::Suite;
 use crate::transport::{Identity, Transport};
 use crate::trial::Trial;
-use crate::{probe, scenario, script, voice};
+use crate::{crowd, probe, scenario, script, voice};
 
 /// The call generator of the Hushbox voicemail server.
 ///
@@ -36,6 +39,7 @@ struct Cli {
 enum Command {
     Probe(ProbeArguments),
     Call(Box<CallArguments>),
+    Calls(Box<CallsArguments>),
 }
 
 /// Prove that a server works: leave a message, hear it again with certificate and PIN, delete it
@@ -142,6 +146,7 @@ pub async fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Probe(arguments) => probe_command(arguments).await,
         Command::Call(arguments) => call_command(*arguments).await,
+        Command::Calls(arguments) => calls_command(*arguments).await,
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -224,6 +229,16 @@ async fn call_command(arguments: CallArguments) -> Result<bool, Error> {
     let report = Report::of_call(&outcome);
     print_report(&report, arguments.json, true);
     Ok(report.ok)
+}
+
+async fn calls_command(arguments: CallsArguments) -> Result<bool, Error> {
+    let json = arguments.json;
+    let figures = crowd::run(&arguments.plan()?).await?;
+    match json {
+        true => println!("{}", serde_json::to_string(&figures).unwrap_or_default()),
+        false => print!("{figures}"),
+    }
+    Ok(figures.completed == figures.calls)
 }
 
 fn print_report(report: &Report, json: bool, table: bool) {

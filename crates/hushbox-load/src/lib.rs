@@ -7,12 +7,14 @@
 //! - One call: [`client`] (INVITE to BYE), [`dialog`], [`message`], [`digest`], [`transport`], [`sdp`].
 //! - Its sound: [`media`] (pacing, digits, RTCP), [`srtp`], [`rtp`], [`g711`], [`timeline`] (what was heard).
 //! - What a caller does: [`script`], [`scenario`].
+//! - Many calls at once, to measure a server: [`crowd`].
 //! - What came of it: [`measure`], [`report`], [`probe`] (the proof that a server works, for `hushbox doctor`).
 //!
 //! Deliberately absent: registration, ICE, DTLS, codecs beyond G.711, and any way to print a secret.
 
 pub mod cli;
 pub mod client;
+pub mod crowd;
 pub mod dialog;
 pub mod digest;
 pub mod error;

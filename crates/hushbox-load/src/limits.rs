@@ -8,6 +8,12 @@ pub const HEAD_MAX: usize = 64 * 1024;
 pub const BODY_MAX: usize = 64 * 1024;
 /// Messages that wait between the reader of a connection and the dialog.
 pub const QUEUE_MAX: usize = 64;
+/// Calls of a crowd at once: each has a port for its media.
+pub const CALLS_AT_ONCE_MAX: usize = 10_000;
+/// Connections that a crowd shares.
+pub const CONNECTIONS_MAX: usize = 1000;
+/// Messages that wait between a crowd and each of its connections.
+pub const CROWD_QUEUE_MAX: usize = 16 * 1024;
 /// Digests answered for one request: a first challenge and a stale nonce.
 pub const CHALLENGES_MAX: usize = 2;
 /// The longest wait for a connection, its TLS handshake included.

@@ -191,8 +191,8 @@ fn parse_step(
     Ok(step)
 }
 
-/// `5s`, `1.5s`, `300ms`, `2m`.
-fn duration(text: &str) -> Result<Duration, Error> {
+/// A time: `5s`, `1.5s`, `300ms`, `2m`.
+pub fn duration(text: &str) -> Result<Duration, Error> {
     let wrong = || Error::Script("a time is 300ms, 5s, 1.5s or 2m".into());
     let number_end = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(wrong)?;
     let number: f64 = text[..number_end].parse().map_err(|_| wrong())?;

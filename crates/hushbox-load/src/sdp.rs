@@ -59,7 +59,7 @@ impl Direction {
 pub type AgreedKeys = (Suite, MasterKey, MasterKey);
 
 /// The payload type that is offered for telephone events.
-const TELEPHONE_EVENT: u8 = 101;
+pub(crate) const TELEPHONE_EVENT: u8 = 101;
 
 /// What this end offers; kept for the whole call, so that a later offer says the same.
 #[derive(Debug, Clone)]
@@ -121,6 +121,11 @@ impl Offer {
             keys,
             telephone_event: TELEPHONE_EVENT,
         })
+    }
+
+    /// The first suite that is offered, and its key.
+    pub(crate) fn key(&self) -> Option<(Suite, &MasterKey)> {
+        self.keys.first().map(|(_, suite, key)| (*suite, key))
     }
 
     /// The same session, one version on, in another direction (RFC 3264 §8).

@@ -61,6 +61,66 @@ pub struct Identity {
     pub server_name: Option<String>,
 }
 
+/// Both ways of a stream.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection before anything is read from it.
+pub(crate) enum Socket {
+    Datagrams(UdpSocket),
+    Stream { local: SocketAddr, stream: Box<dyn Stream> },
+}
+
+impl Socket {
+    /// Connects; TLS verifies the server's certificate against the identity's CA.
+    pub(crate) async fn open(
+        transport: Transport,
+        remote: SocketAddr,
+        identity: &Identity,
+    ) -> Result<Self, Error> {
+        let failed = |what: String| Error::Connect { address: remote, what };
+        let opening = async {
+            match transport {
+                Transport::Udp => {
+                    let any: SocketAddr = match remote {
+                        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
+                        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
+                    };
+                    let socket = UdpSocket::bind(any).await?;
+                    socket.connect(remote).await?;
+                    Ok(Self::Datagrams(socket))
+                }
+                Transport::Tcp => {
+                    let stream = TcpStream::connect(remote).await?;
+                    stream.set_nodelay(true)?;
+                    Ok(Self::Stream { local: stream.local_addr()?, stream: Box::new(stream) })
+                }
+                Transport::Tls => {
+                    let config = client_config(identity)?;
+                    let name = match &identity.server_name {
+                        Some(name) => ServerName::try_from(name.clone())
+                            .map_err(|_| Error::Plan(format!("{name} is no server name")))?,
+                        None => ServerName::from(remote.ip()),
+                    };
+                    let stream = TcpStream::connect(remote).await?;
+                    stream.set_nodelay(true)?;
+                    let local = stream.local_addr()?;
+                    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+                    let stream = connector.connect(name, stream).await?;
+                    Ok(Self::Stream { local, stream: Box::new(stream) })
+                }
+            }
+        };
+        match tokio::time::timeout(CONNECT_MAX, opening).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(Error::Socket(e))) => Err(failed(e.to_string())),
+            Ok(Err(other)) => Err(other),
+            Err(_) => Err(failed("no answer in time".into())),
+        }
+    }
+}
+
 /// A connection: what is written goes out whole, what comes in is whole messages.
 pub struct Connection {
     /// How it travels.
@@ -86,56 +146,20 @@ impl Connection {
         remote: SocketAddr,
         identity: &Identity,
     ) -> Result<Self, Error> {
-        let failed = |what: String| Error::Connect { address: remote, what };
-        let opening = async {
-            match transport {
-                Transport::Udp => {
-                    let any: SocketAddr = match remote {
-                        SocketAddr::V4(_) => ([0, 0, 0, 0], 0).into(),
-                        SocketAddr::V6(_) => ([0u16; 8], 0).into(),
-                    };
-                    let socket = UdpSocket::bind(any).await?;
-                    socket.connect(remote).await?;
-                    Self::over_datagrams(socket, remote)
-                }
-                Transport::Tcp => {
-                    let stream = TcpStream::connect(remote).await?;
-                    let local = stream.local_addr()?;
-                    Ok(Self::over_stream(transport, local, remote, stream))
-                }
-                Transport::Tls => {
-                    let config = client_config(identity)?;
-                    let name = match &identity.server_name {
-                        Some(name) => ServerName::try_from(name.clone())
-                            .map_err(|_| Error::Plan(format!("{name} is no server name")))?,
-                        None => ServerName::from(remote.ip()),
-                    };
-                    let stream = TcpStream::connect(remote).await?;
-                    stream.set_nodelay(true)?;
-                    let local = stream.local_addr()?;
-                    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-                    let stream = connector.connect(name, stream).await?;
-                    Ok(Self::over_stream(transport, local, remote, stream))
-                }
+        match Socket::open(transport, remote, identity).await? {
+            Socket::Datagrams(socket) => Self::over_datagrams(socket, remote),
+            Socket::Stream { local, stream } => {
+                Ok(Self::over_stream(transport, local, remote, stream))
             }
-        };
-        match tokio::time::timeout(CONNECT_MAX, opening).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(Error::Socket(e))) => Err(failed(e.to_string())),
-            Ok(Err(other)) => Err(other),
-            Err(_) => Err(failed("no answer in time".into())),
         }
     }
 
-    fn over_stream<S>(
+    fn over_stream(
         transport: Transport,
         local: SocketAddr,
         remote: SocketAddr,
-        stream: S,
-    ) -> Self
-    where
-        S: AsyncRead + AsyncWrite + Send + 'static,
-    {
+        stream: Box<dyn Stream>,
+    ) -> Self {
         let (mut source, sink) = tokio::io::split(stream);
         let (sender, incoming) = mpsc::channel(QUEUE_MAX);
         let reader = tokio::spawn(async move {

@@ -19,6 +19,9 @@ pub struct Trial {
     pub trunk: Option<KeyPair>,
     /// What to dial to hear messages.
     pub retrieval: String,
+    /// The accounts.
+    #[serde(default)]
+    pub accounts: Vec<Account>,
     /// The mailbox that is there to be tried.
     pub doctor: Option<Doctor>,
 }
@@ -32,6 +35,24 @@ pub struct Listeners {
     pub lab_udp: Option<SocketAddr>,
     /// Plain TCP, for the lab.
     pub lab_tcp: Option<SocketAddr>,
+}
+
+/// An account: as much of it as a caller needs.
+#[derive(Deserialize)]
+pub struct Account {
+    /// `hipaa` or `standard`; the system's own has none.
+    pub profile: Option<String>,
+    /// Its domain.
+    pub domain: String,
+    /// Its mailboxes.
+    pub mailboxes: Vec<Mailbox>,
+}
+
+/// A mailbox.
+#[derive(Deserialize)]
+pub struct Mailbox {
+    /// Its number.
+    pub number: String,
 }
 
 /// A certificate and its key, as files.
@@ -80,6 +101,15 @@ pub struct Device {
 }
 
 impl Trial {
+    /// The URI of a mailbox in an account of this profile.
+    pub fn mailbox(&self, profile: &str) -> Option<String> {
+        let mut fitting = self.accounts.iter().filter(|a| a.profile.as_deref() == Some(profile));
+        fitting.find_map(|account| {
+            let mailbox = account.mailboxes.first()?;
+            Some(format!("sip:{}@{}", mailbox.number, account.domain))
+        })
+    }
+
     /// Reads trial.json.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = read_small(path)?;
@@ -96,7 +126,9 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"{"sip":{"tls":"127.0.0.1:5061","lab_udp":null,"lab_tcp":null},"ca":"/x/ca.pem",
-        "trunk":{"cert":"/x/t.pem","key":"/x/t.key"},"retrieval":"*97","accounts":[],
+        "trunk":{"cert":"/x/t.pem","key":"/x/t.key"},"retrieval":"*97","accounts":[
+        {"name":"clinic","profile":"hipaa","domain":"clinic.example","mailboxes":[{"number":"1001"}]},
+        {"name":"system","profile":null,"domain":"system.invalid","mailboxes":[]}],
         "doctor":{"account":"clinic","domain":"clinic.example","mailbox":"1099",
         "person":{"number":"7099","pin":"12345678","device":{"username":"doctor","password":"pw",
         "realm":"hushbox","cert":"/x/d.pem","key":"/x/d.key"}}}}"#;
@@ -105,6 +137,8 @@ mod tests {
     fn the_file_that_quickstart_writes_is_read() {
         let trial: Trial = serde_json::from_str(TEXT).expect("reads");
         assert_eq!(trial.sip.tls, Some("127.0.0.1:5061".parse().expect("address")));
+        assert_eq!(trial.mailbox("hipaa").as_deref(), Some("sip:1001@clinic.example"));
+        assert_eq!(trial.mailbox("standard"), None);
         let doctor = trial.doctor.expect("doctor");
         assert_eq!(
             (doctor.mailbox.as_str(), doctor.person.device.username.as_str()),
@@ -120,7 +154,7 @@ mod tests {
         let path = folder.join("trial.json");
         std::fs::write(&path, TEXT.replace("\"12345678\"", "12345678")).expect("writes");
         let error = Trial::read(&path).err().expect("an error").to_string();
-        assert!(!error.contains("1234") && error.contains("line 4"), "{error}");
+        assert!(!error.contains("1234") && error.contains("line 6"), "{error}");
         std::fs::remove_dir_all(&folder).expect("removed");
     }
 }
