@@ -5,7 +5,8 @@ DIR ?= hushbox-data
 SIP_TLS ?= 127.0.0.1:5061
 SERVE ?= 1
 BUILD_NEEDS = cmake:cmake cc:gcc c++:g++ make:make
-TEST_NEEDS = baresip:baresip tcpdump:tcpdump sipp:sip-tester stunnel4:stunnel4
+TEST_NEEDS = baresip:baresip tcpdump:tcpdump sipp:sip-tester stunnel4:stunnel4 kamailio:kamailio \
+    /etc/kamailio/tls.cfg:kamailio-tls-modules
 
 .PHONY: run build test lint bench campaign prompts clean help
 

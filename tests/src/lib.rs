@@ -1,5 +1,6 @@
-//! Shared pieces of the tests: the world, the clock, the link, the disk, the caller.
+//! Shared pieces of the tests: the world, the clock, the link, the disk, the caller, and peers that are not ours.
 
+pub mod baresip;
 pub mod calls;
 #[cfg(doctest)]
 mod compile_fail;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
 use crate::dialog::{Dialog, Route};
-use crate::digest::{authorization, challenges};
+use crate::digest::{answered_in, authorization, challenges};
 use crate::error::Error;
 use crate::g711::Codec;
 use crate::limits::{CHALLENGES_MAX, FINAL_RESPONSE_MAX, T2};
@@ -139,22 +139,25 @@ pub async fn invite(plan: &Plan) -> Result<Reply, Error> {
         contact: format!("<sip:{}@{local};transport={}>", plan.from, plan.transport.parameter()),
         statuses: Vec::new(),
     };
-    let mut authorization_value = None;
+    let mut credentials = None;
     for cseq in 1..=1 + CHALLENGES_MAX as u32 {
         let began = Instant::now();
         let branch = format!("z9hG4bK{}", token()?);
-        let response = caller.transact(cseq, &branch, authorization_value.as_deref()).await?;
+        let response = caller.transact(cseq, &branch, credentials.as_ref()).await?;
         if (200..300).contains(&response.status) {
             return caller.answered(cseq, &response, sockets, began.elapsed()).await;
         }
         let retry = caller.credentials_for(&response, cseq)?;
         match retry {
-            Some(value) => authorization_value = Some(value),
+            Some(answer) => credentials = Some(answer),
             None => return Ok(Reply::Refused(caller.refused(&response))),
         }
     }
     Err(Error::Challenge("the server asks again and again"))
 }
+
+/// The header that answers a challenge: its name and value.
+type Answer = (&'static str, String);
 
 struct Caller<'a> {
     plan: &'a Plan,
@@ -179,7 +182,7 @@ impl Caller<'_> {
             .header("CSeq", &format!("{cseq} {method}"))
     }
 
-    fn invite(&self, cseq: u32, branch: &str, authorization: Option<&str>) -> Vec<u8> {
+    fn invite(&self, cseq: u32, branch: &str, credentials: Option<&Answer>) -> Vec<u8> {
         let mut writer = self
             .request("INVITE", cseq, branch, &self.to)
             .header("Contact", &self.contact)
@@ -188,8 +191,8 @@ impl Caller<'_> {
         for (name, value) in &self.plan.headers {
             writer = writer.header(name, value);
         }
-        if let Some(value) = authorization {
-            writer = writer.header("Authorization", value);
+        if let Some((name, value)) = credentials {
+            writer = writer.header(name, value);
         }
         if self.plan.late_offer { writer.end() } else { writer.sdp(&self.offer.text()) }
     }
@@ -199,9 +202,9 @@ impl Caller<'_> {
         &mut self,
         cseq: u32,
         branch: &str,
-        authorization: Option<&str>,
+        credentials: Option<&Answer>,
     ) -> Result<Response, Error> {
-        let invite = self.invite(cseq, branch, authorization);
+        let invite = self.invite(cseq, branch, credentials);
         self.connection.send(&invite).await?;
         let deadline = tokio::time::Instant::now() + FINAL_RESPONSE_MAX;
         let mut cancel_at = self.plan.cancel_after.map(|d| tokio::time::Instant::now() + d);
@@ -249,18 +252,17 @@ impl Caller<'_> {
         }
     }
 
-    /// What to say to a 401, or nothing if there is nothing (more) to say.
-    fn credentials_for(&self, response: &Response, cseq: u32) -> Result<Option<String>, Error> {
+    /// What to say to a challenge, or nothing if there is nothing (more) to say.
+    fn credentials_for(&self, response: &Response, cseq: u32) -> Result<Option<Answer>, Error> {
         let Some(credentials) = &self.plan.identity.credentials else { return Ok(None) };
-        if response.status != 401 {
-            return Ok(None);
-        }
+        let Some(header) = answered_in(response.status) else { return Ok(None) };
         let offered = challenges(&response.headers);
         // RFC 7616 §3.3: without stale=true, a second challenge says that the password was wrong.
         if cseq > 1 && !offered.iter().any(|c| c.stale) {
             return Ok(None);
         }
-        authorization(credentials, &offered, "INVITE", &self.plan.uri, &token()?).map(Some)
+        let value = authorization(credentials, &offered, "INVITE", &self.plan.uri, &token()?)?;
+        Ok(Some((header, value)))
     }
 
     fn refused(self, response: &Response) -> Refusal {

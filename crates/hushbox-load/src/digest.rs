@@ -38,7 +38,8 @@ impl Algorithm {
         }
     }
 
-    fn hash(self, text: &str) -> String {
+    /// The hash of a text in hex: of `user:realm:password`, what a server keeps (RFC 7616 §3.4.2).
+    pub fn hash(self, text: &str) -> String {
         match self {
             Self::Sha256 => hex::encode(digest(&SHA256, text.as_bytes())),
             Self::Sha512_256 => hex::encode(digest(&SHA512_256, text.as_bytes())),
@@ -64,7 +65,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// One challenge of a 401.
+/// One challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
     /// The realm.
@@ -81,9 +82,20 @@ pub struct Challenge {
     pub stale: bool,
 }
 
-/// The challenges of a 401 that can be answered, in the server's order of preference (RFC 8760 §2.3).
+/// The header that answers a challenge: a server asks by 401, a proxy on the way by 407 (RFC 3261 §22.2, §22.3).
+/// Nothing for any other status.
+pub fn answered_in(status: u16) -> Option<&'static str> {
+    match status {
+        401 => Some("Authorization"),
+        407 => Some("Proxy-Authorization"),
+        _ => None,
+    }
+}
+
+/// The challenges of a 401 or 407 that can be answered, in the server's order of preference (RFC 8760 §2.3).
 pub fn challenges(headers: &Headers) -> Vec<Challenge> {
-    headers.all("WWW-Authenticate").filter_map(parse).collect()
+    let asked = headers.all("WWW-Authenticate").chain(headers.all("Proxy-Authenticate"));
+    asked.filter_map(parse).collect()
 }
 
 fn parse(value: &str) -> Option<Challenge> {

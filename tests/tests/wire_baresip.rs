@@ -1,15 +1,13 @@
 //! A telephone that is not ours: baresip (Debian's package) over TLS with SDES-SRTP.
 
-mod baresip;
-
 use std::path::Path;
 use std::time::Duration;
 
-use baresip::{Baresip, Telephone};
 use hushbox_load::measure;
 use hushbox_load::scenario;
 use hushbox_load::script::{Keys, Step};
 use hushbox_load::timeline::{RATE, samples_in};
+use hushbox_tests::baresip::{self, Baresip, Telephone};
 use hushbox_tests::calls::{delivered, forwarded, leave_at_once, owner, run, speech};
 use hushbox_tests::trial::Trial;
 
@@ -29,6 +27,7 @@ fn telephone(
     let telephone = Telephone {
         address: &format!("{}@{domain}", plan.from),
         certificate: (&certificate, &key),
+        password: None,
         server: trial.address("tls"),
         microphone,
     };

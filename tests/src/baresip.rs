@@ -18,19 +18,22 @@ use serde_json::{Value, json};
 const MODULES: [&str; 2] = ["/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules"];
 
 /// Who calls, and where to.
-pub(crate) struct Telephone<'a> {
+#[derive(Clone, Copy)]
+pub struct Telephone<'a> {
     /// `user@domain`.
-    pub(crate) address: &'a str,
+    pub address: &'a str,
     /// The client certificate and its key, PEM.
-    pub(crate) certificate: (&'a Path, &'a Path),
+    pub certificate: (&'a Path, &'a Path),
+    /// The password, where it registers (to a PBX) and subscribes to its messages.
+    pub password: Option<&'a str>,
     /// The server.
-    pub(crate) server: SocketAddr,
+    pub server: SocketAddr,
     /// What its microphone hears, from the start of the call.
-    pub(crate) microphone: &'a [i16],
+    pub microphone: &'a [i16],
 }
 
 /// A running baresip.
-pub(crate) struct Baresip {
+pub struct Baresip {
     folder: tempfile::TempDir,
     child: Child,
     control: TcpStream,
@@ -38,7 +41,7 @@ pub(crate) struct Baresip {
 }
 
 /// The folder of baresip's modules, if it is installed.
-pub(crate) fn modules() -> Option<PathBuf> {
+pub fn modules() -> Option<PathBuf> {
     let silent =
         |command: &mut Command| command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     silent(Command::new("baresip").arg("-h")).ok()?;
@@ -47,7 +50,7 @@ pub(crate) fn modules() -> Option<PathBuf> {
 
 impl Baresip {
     /// Starts one; it is ready when its control socket answers.
-    pub(crate) fn start(modules: &Path, telephone: &Telephone<'_>) -> Self {
+    pub fn start(modules: &Path, telephone: &Telephone<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (sip_port, control_port) = free_ports();
         write_files(folder.path(), modules, telephone, sip_port, control_port);
@@ -70,7 +73,7 @@ impl Baresip {
     }
 
     /// Calls a URI and waits until the call stands; gives the name of its SRTP suite's event, if one came.
-    pub(crate) fn dial(&mut self, uri: &str) -> Vec<Value> {
+    pub fn dial(&mut self, uri: &str) -> Vec<Value> {
         self.command("dial", uri);
         let deadline = Instant::now() + Duration::from_secs(30);
         let mut seen = Vec::new();
@@ -90,8 +93,35 @@ impl Baresip {
         }
     }
 
+    /// Waits until it has written this in its log: of what it does at once nobody may have heard an event.
+    pub fn wait_logged(&mut self, text: &str, within: Duration) {
+        let deadline = Instant::now() + within;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "no {text}: {}", self.log());
+            self.events_for(Duration::from_millis(100));
+        }
+    }
+
+    /// Waits for an event of this kind that satisfies this, and gives it.
+    pub fn wait_event(
+        &mut self,
+        kind: &str,
+        within: Duration,
+        mut is_it: impl FnMut(&Value) -> bool,
+    ) -> Value {
+        let deadline = Instant::now() + within;
+        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+            match self.events.recv_timeout(left) {
+                Ok(event) if event["type"] == kind && is_it(&event) => return event,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        panic!("no {kind}: {}", self.log());
+    }
+
     /// Presses keys, as slowly as a person.
-    pub(crate) fn press(&mut self, keys: &str) {
+    pub fn press(&mut self, keys: &str) {
         for key in keys.chars() {
             self.command("sndcode", &key.to_string());
             self.events_for(Duration::from_millis(250));
@@ -99,13 +129,13 @@ impl Baresip {
     }
 
     /// Hangs up and waits until the call is over.
-    pub(crate) fn hang_up(&mut self) {
+    pub fn hang_up(&mut self) {
         self.command("hangup", "");
         self.wait_closed(Duration::from_secs(10));
     }
 
     /// Waits until the call is over.
-    pub(crate) fn wait_closed(&mut self, within: Duration) {
+    pub fn wait_closed(&mut self, within: Duration) {
         let deadline = Instant::now() + within;
         while let Some(left) = deadline.checked_duration_since(Instant::now()) {
             match self.events.recv_timeout(left) {
@@ -118,7 +148,7 @@ impl Baresip {
     }
 
     /// What it has heard so far, from the start of the call (its decoded dump).
-    pub(crate) fn heard(&self) -> Vec<i16> {
+    pub fn heard(&self) -> Vec<i16> {
         let files = std::fs::read_dir(self.folder.path()).expect("its folder");
         let dump = files.flatten().map(|f| f.path()).find(|p| {
             let name = p.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -131,7 +161,7 @@ impl Baresip {
     }
 
     /// Waits until this has become true of what was heard; looks ten times a second.
-    pub(crate) fn wait_heard(
+    pub fn wait_heard(
         &mut self,
         what: &str,
         within: Duration,
@@ -148,7 +178,7 @@ impl Baresip {
     }
 
     /// Waits until a beep has ended; gives where, in what was heard.
-    pub(crate) fn wait_beep(&mut self, within: Duration) -> usize {
+    pub fn wait_beep(&mut self, within: Duration) -> usize {
         let mut end = None;
         self.wait_heard("a beep", within, |heard| {
             end = measure::tones(heard).first().map(|tone| tone.range.end);
@@ -158,7 +188,7 @@ impl Baresip {
     }
 
     /// Lets its microphone run for a while.
-    pub(crate) fn talk(&mut self, length: Duration) {
+    pub fn talk(&mut self, length: Duration) {
         self.events_for(length);
     }
 
@@ -226,14 +256,20 @@ fn write_files(
              ausrc_channels 1\nauplay_channels 1\nsnd_path {folder}\nmodule_path {modules}\n\
              module g711.so\nmodule aufile.so\nmodule alsa.so\nmodule sndfile.so\nmodule srtp.so\n\
              module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\n\
-             ctrl_tcp_listen 127.0.0.1:{control_port}\n"
+             module_app mwi.so\nctrl_tcp_listen 127.0.0.1:{control_port}\n"
         ),
     );
-    let Telephone { address, server, .. } = telephone;
+    let Telephone { address, server, password, .. } = telephone;
+    let user = address.split('@').next().unwrap_or_default();
+    // Its module mwi subscribes as soon as it is registered.
+    let registration = match password {
+        Some(password) => format!("regint=600;auth_user={user};auth_pass={password};mwi=yes"),
+        None => "regint=0;mwi=no".to_owned(),
+    };
     write(
         "accounts",
         &format!(
-            "<sip:{address};transport=tls>;outbound=\"sip:{server};transport=tls\";regint=0;\
+            "<sip:{address};transport=tls>;outbound=\"sip:{server};transport=tls\";{registration};\
              mediaenc=srtp-mand;audio_codecs=PCMU/8000/1\n"
         ),
     );
