@@ -49,8 +49,14 @@ fn every_key_that_an_end_reason_names_is_in_the_config() {
 
 #[test]
 fn what_the_pages_point_to_is_there() {
-    let pages =
-        std::fs::read_dir(root().join("docs")).expect("docs").filter_map(|e| Some(e.ok()?.path()));
+    let entries = |folder: &str| {
+        let entries = std::fs::read_dir(root().join(folder)).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+    };
+    let recipes: Vec<_> =
+        entries("config/pbx").into_iter().map(|recipe| recipe.join("README.md")).collect();
+    assert!(!recipes.is_empty(), "and each has its page");
+    let pages = entries("docs").into_iter().chain(recipes);
     for page in pages.chain([root().join("README.md"), root().join("CHANGELOG.md")]) {
         let text = read(&page);
         for target in text.split("](").skip(1).filter_map(|t| t.split(')').next()) {

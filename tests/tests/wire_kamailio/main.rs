@@ -3,6 +3,7 @@
 mod kamailio;
 mod phone;
 
+use std::process::Command;
 use std::time::Duration;
 
 use hushbox_load::client::Plan;
@@ -56,6 +57,16 @@ fn heard(greeting: &str) -> String {
         "greeting-default 1 0 0 1 greeting-{greeting} notice-hipaa leave-message-after-beep beep \
          saved"
     )
+}
+
+#[test]
+fn the_recipe_parses_before_anybody_has_given_it_values() {
+    if !there() {
+        return;
+    }
+    let recipe = kamailio::recipe().join("kamailio.cfg");
+    let checked = Command::new("kamailio").arg("-c").arg("-f").arg(recipe).output().expect("runs");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 }
 
 #[test]

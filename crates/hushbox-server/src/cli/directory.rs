@@ -268,7 +268,9 @@ const fn columns(kind: RecordKind) -> &'static [&'static str] {
         RecordKind::Device => {
             &["account", "username", "persons", "mailbox", "digest", "certificate"]
         }
-        RecordKind::Trunk => &["name", "accounts", "certificate", "lab_addresses"],
+        RecordKind::Trunk => {
+            &["name", "accounts", "certificate", "lab_addresses", "digits", "catch_all"]
+        }
         RecordKind::Alias => &["account", "alias", "mailbox"],
     }
 }

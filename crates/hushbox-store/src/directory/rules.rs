@@ -323,7 +323,13 @@ impl Building {
             }
             CertificateBinding::AuthorityAndName { authority, name } => {
                 let known = self.directory.certificates_by_name.entry(name_key(name)).or_default();
-                let same = known.iter().find(|other| other.authority == *authority);
+                // Without an authority, whoever signed: then a certificate can fit both.
+                let overlaps = |other: &&NamedCertificate| {
+                    authority.is_none()
+                        || other.authority.is_none()
+                        || other.authority == *authority
+                };
+                let same = known.iter().find(overlaps);
                 let same = same.map(|other| other.owner);
                 known.push(NamedCertificate { owner, authority: *authority });
                 if let Some(other) = same {

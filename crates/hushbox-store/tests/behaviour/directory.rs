@@ -318,6 +318,12 @@ fn user_names_certificates_and_lab_addresses_belong_to_one() {
     draft.rest.push(Entity::Device(Device { certificate, ..another(&draft) }));
     assert_eq!(taken(draft.error()), (RowKind::Device, "certificate name"));
 
+    // A name that any authority may have signed is that name of each: one certificate would fit both.
+    let mut draft = Draft::new();
+    let certificate = Some(name(Some([9; 32]), "sip:phone1@clinic.example"));
+    draft.rest.push(Entity::Device(Device { certificate, ..another(&draft) }));
+    assert_eq!(taken(draft.error()), (RowKind::Device, "certificate name"));
+
     let mut draft = Draft::new();
     draft.device.certificate = Some(CertificateBinding::KeyHash([7; 32]));
     draft.trunk.certificate = Some(CertificateBinding::KeyHash([7; 32]));

@@ -105,6 +105,11 @@ impl Drafter<'_> {
         if let Some(addresses) = fields.lab_addresses {
             trunk.lab_addresses = addresses;
         }
+        if trunk.certificate.is_none() && trunk.lab_addresses.is_empty() {
+            let missing =
+                "nothing would prove this trunk: --cert, --key-hash, --san or --lab-address";
+            return Err(unknown(missing.to_owned()));
+        }
         self.addressing(fields.addressing, &mut trunk.addressing)?;
         draft.edits.push(Edit::put(Entity::Trunk(trunk)));
         Ok(())
