@@ -6,6 +6,7 @@ use crate::message::address::Address;
 use crate::message::lex;
 use crate::message::uri::Scheme;
 use crate::message::write::Writer;
+use crate::subscription::KeptSubscription;
 use std::fmt;
 
 /// What both ends know of each other. Lives as long as its session.
@@ -58,6 +59,61 @@ impl Dialog {
             is_secure: uri_scheme == Scheme::Sips,
             allows_update: false,
         }
+    }
+
+    /// A dialog as it was kept. `None` where a route is none.
+    pub(crate) fn restore(kept: &KeptSubscription) -> Option<Self> {
+        let route = |text: &Vec<u8>| {
+            let address = Address::parse_single(text)?;
+            Some(Route {
+                text: text.clone(),
+                uri: address.uri().text().to_vec(),
+                is_loose: address.uri().params().has("lr"),
+            })
+        };
+        let routes = kept.route_set.iter().take(limits::MAX_ROUTES);
+        Some(Dialog {
+            call_id: kept.call_id.clone(),
+            local: kept.local.clone(),
+            remote: kept.remote.clone(),
+            remote_target: kept.remote_target.clone(),
+            route_set: routes.map(route).collect::<Option<_>>()?,
+            // Numbers that were used after it was kept must not come again.
+            local_cseq: kept.local_cseq.checked_add(limits::CSEQ_LEAP)?,
+            remote_cseq: kept.remote_cseq,
+            is_secure: kept.is_secure,
+            allows_update: false,
+        })
+    }
+
+    /// Call-ID.
+    pub(crate) fn call_id(&self) -> &[u8] {
+        &self.call_id
+    }
+
+    /// Our address with our tag.
+    pub(crate) fn local(&self) -> &[u8] {
+        &self.local
+    }
+
+    /// The peer's address with its tag.
+    pub(crate) fn remote(&self) -> &[u8] {
+        &self.remote
+    }
+
+    /// Where requests go.
+    pub(crate) fn remote_target(&self) -> &[u8] {
+        &self.remote_target
+    }
+
+    /// The Record-Route values, in order.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = &[u8]> {
+        self.route_set.iter().map(|route| route.text.as_slice())
+    }
+
+    /// The number of the peer's last request.
+    pub(crate) fn remote_cseq(&self) -> u32 {
+        self.remote_cseq
     }
 
     /// Whether everything in it must stay on TLS (RFC 3261 §12.1.1).

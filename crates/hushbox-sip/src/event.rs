@@ -3,6 +3,7 @@
 use crate::invite::{Elsewhere, Invite};
 use crate::outgoing::{Response, Undelivered};
 use crate::retargeting::ReasonCause;
+use crate::subscription::{Notified, Subscribe, Subscription, Unsubscribed};
 use crate::transport::Flow;
 use bytes::Bytes;
 use std::fmt;
@@ -95,6 +96,33 @@ pub enum Event {
         /// Why, of the last destination.
         why: Undelivered,
     },
+    /// A SUBSCRIBE came in. Answer with [`crate::Endpoint::accept_subscribe`],
+    /// [`crate::Endpoint::reject_subscribe`] or [`crate::Endpoint::challenge_subscribe`].
+    Subscribe {
+        /// Which request is to be answered.
+        request: RequestId,
+        /// What was asked.
+        subscribe: Box<Subscribe>,
+    },
+    /// A NOTIFY was answered, and the subscription goes on.
+    Notified {
+        /// The subscription.
+        subscription: Subscription,
+        /// How it was answered.
+        how: Notified,
+    },
+    /// A subscription was not refreshed in time: [`crate::Endpoint::notify`] tells it the last state.
+    SubscriptionEnding {
+        /// The subscription.
+        subscription: Subscription,
+    },
+    /// A subscription is over: always its last event, and exactly once.
+    Unsubscribed {
+        /// The subscription.
+        subscription: Subscription,
+        /// How it ended.
+        how: Unsubscribed,
+    },
     /// Nothing is left of the session but transactions that run out by themselves.
     Terminated {
         /// The session.
@@ -133,6 +161,16 @@ impl fmt::Debug for Event {
             }
             Event::Unanswered { request, why } => {
                 return write!(f, "Unanswered({}, {why:?})", request.0);
+            }
+            Event::Subscribe { request, .. } => return write!(f, "Subscribe({})", request.0),
+            Event::Notified { subscription, how } => {
+                return write!(f, "Notified({}, {how:?})", subscription.0);
+            }
+            Event::SubscriptionEnding { subscription } => {
+                return write!(f, "SubscriptionEnding({})", subscription.0);
+            }
+            Event::Unsubscribed { subscription, how } => {
+                return write!(f, "Unsubscribed({}, {how:?})", subscription.0);
             }
         };
         write!(f, "{name}({})", session.0)

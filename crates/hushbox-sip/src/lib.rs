@@ -19,10 +19,12 @@ mod framing;
 mod invite;
 pub mod limits;
 pub mod message;
+pub mod mwi;
 mod outgoing;
 pub mod pasted;
 mod rejection;
 pub mod retargeting;
+mod subscription;
 mod tap;
 mod transaction;
 
@@ -40,5 +42,8 @@ pub use message::Message;
 pub use outgoing::{Attempt, Destination, Outgoing, OwnContact, Response, Undelivered};
 
 pub use rejection::{Reason, ReasonProtocol, Rejection};
+pub use subscription::{
+    EndReason, KeptSubscription, Notified, Sending, Subscribe, Subscription, Unsubscribed,
+};
 pub use tap::Tap;
 pub use transport::{ConnectionId, Flow, HostPort, Listener, Transport};

@@ -55,6 +55,13 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const OPENED_IDLE: Duration = Duration::from_secs(120);
 /// RFC 5626 §4.4.1: how long a peer may take to answer a keep-alive.
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a message summary that is read.
+pub const MAX_SUMMARY_BYTES: usize = 4 * 1024;
+/// How long a subscription that ends waits for the state that its last NOTIFY tells.
+pub const LAST_STATE_WAIT: Duration = Duration::from_secs(10);
+/// By how much CSeq goes on after a restart: more than the NOTIFYs of the longest subscription at one
+/// a second, none of whose numbers may come again (RFC 3261 §12.2.1.1).
+pub const CSEQ_LEAP: u32 = 1 << 18;
 /// Nonces whose use is remembered.
 pub const MAX_NONCES: usize = 65_536;
 /// How long a nonce is good for.
@@ -65,6 +72,8 @@ pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 pub struct Limits {
     /// Calls at once, answered or not.
     pub sessions_max: usize,
+    /// Subscriptions at once; beyond, SUBSCRIBE meets 503.
+    pub subscriptions_max: usize,
     /// Server transactions at once; beyond, requests meet 503 and nothing is kept.
     pub transactions_max: usize,
     /// Stream connections that may have bytes of an unfinished message.
@@ -81,6 +90,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             sessions_max: 10_000,
+            subscriptions_max: 20_000,
             transactions_max: 100_000,
             connections_max: 10_000,
             message_timeout: Duration::from_secs(10),

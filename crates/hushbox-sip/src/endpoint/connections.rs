@@ -75,6 +75,7 @@ impl Endpoint {
         for session in sessions {
             self.handle_lost_connection(now, session);
         }
+        self.lose_notifies(flow);
     }
 
     fn handle_lost_connection(&mut self, now: Instant, session: Session) {

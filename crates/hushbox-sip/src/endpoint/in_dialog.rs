@@ -9,9 +9,10 @@ use crate::invite::InviteBody;
 use crate::message::method::Method;
 use crate::rejection::Rejection;
 use crate::retargeting::ReasonCause;
-use crate::transaction::NonInviteServer;
+use crate::transaction::{Key, NonInviteServer};
 use crate::transport::Flow;
 use bytes::Bytes;
+use std::time::Instant;
 
 impl Endpoint {
     pub(super) fn handle_in_dialog(&mut self, incoming: &Incoming<'_>) {
@@ -97,12 +98,25 @@ impl Endpoint {
 
     /// Answers in a transaction, so that a repetition is answered when the session is gone.
     pub(super) fn finish_non_invite(&mut self, incoming: &Incoming<'_>, bytes: Bytes) {
-        let mut server = NonInviteServer::new(incoming.reply_to);
-        if server.handle_final(incoming.now, bytes.clone()) {
-            self.timers.set(Timer::NonInviteServer(incoming.key), server.deadline());
-            self.non_invite_servers.insert(incoming.key, server);
+        self.finish_server(incoming.now, incoming.key, incoming.reply_to, bytes);
+    }
+
+    /// The same, for a request that is gone.
+    pub(super) fn finish_server(&mut self, now: Instant, key: Key, reply_to: Flow, bytes: Bytes) {
+        let mut server = NonInviteServer::new(reply_to);
+        if server.handle_final(now, bytes.clone()) {
+            self.timers.set(Timer::NonInviteServer(key), server.deadline());
+            self.non_invite_servers.insert(key, server);
+        } else {
+            self.remove_non_invite_server(key);
         }
-        self.transmit(incoming.reply_to, bytes);
+        self.transmit(reply_to, bytes);
+    }
+
+    pub(super) fn remove_non_invite_server(&mut self, key: Key) {
+        self.non_invite_servers.remove(&key);
+        self.timers.set(Timer::NonInviteServer(key), None);
+        self.forget_merge(key);
     }
 
     /// RFC 3261 §13.3.1.4, §17.2.1: the ACK of a refusal belongs to its transaction, that of a

@@ -111,7 +111,7 @@ impl Endpoint {
             || transactions >= self.config.limits.transactions_max
     }
 
-    fn describe(&self, incoming: &Incoming<'_>, body: InviteBody) -> Invite {
+    pub(super) fn describe(&self, incoming: &Incoming<'_>, body: InviteBody) -> Invite {
         let message = incoming.message;
         Invite {
             flow: incoming.flow,

@@ -12,6 +12,8 @@ mod refresh;
 mod respond;
 mod session;
 mod session_timer;
+mod subscribe;
+mod subscriptions;
 mod timeouts;
 mod timers;
 
@@ -20,6 +22,7 @@ use crate::event::{Event, RequestId, Session};
 use crate::limits::Limits;
 use crate::outgoing::{Attempt, Destination};
 use crate::rejection::{Reason, Rejection};
+use crate::subscription::{EndReason, KeptSubscription, Sending, Subscription};
 use crate::tap::Tap;
 use crate::transaction::{InviteServer, Key, Keys, NonInviteServer};
 use crate::transport::{ConnectionId, Flow, HostPort, Listener};
@@ -33,7 +36,8 @@ use respond::ErrorReplies;
 use session::{Call, Client, Phase};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+use subscriptions::Notifier;
 use timers::Timers;
 
 /// How an endpoint presents itself and how much it takes on.
@@ -117,6 +121,8 @@ pub enum Output {
 pub struct Load {
     /// Calls, answered or not.
     pub sessions: usize,
+    /// Subscriptions.
+    pub subscriptions: usize,
     /// Transactions, of all kinds.
     pub transactions: usize,
     /// Stream connections.
@@ -154,6 +160,7 @@ pub struct Endpoint {
     identities: BTreeMap<ConnectionId, u64>,
     error_replies: ErrorReplies,
     tap: Option<Box<dyn Tap>>,
+    notifier: Notifier,
 }
 
 impl Endpoint {
@@ -188,6 +195,7 @@ impl Endpoint {
             identities: BTreeMap::new(),
             error_replies: ErrorReplies::default(),
             tap: None,
+            notifier: Notifier::default(),
         }
     }
 
@@ -279,12 +287,79 @@ impl Endpoint {
         self.discard_first(session);
     }
 
+    /// Accepts a SUBSCRIBE for this time (zero: for one NOTIFY). [`Endpoint::notify`] must follow as soon as the
+    /// state is known (RFC 6665 §4.2.1.2). `None` where the subscription could not be made or is over.
+    pub fn accept_subscribe(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        expires: Duration,
+    ) -> Option<Subscription> {
+        self.fire_timers(now);
+        self.accept_asked(now, request, expires)
+    }
+
+    /// Refuses a SUBSCRIBE; a subscription that it wanted to refresh stays as it was.
+    pub fn reject_subscribe(&mut self, now: Instant, request: RequestId, rejection: Rejection) {
+        self.fire_timers(now);
+        self.reject_asked(now, request, &rejection);
+    }
+
+    /// Refuses a SUBSCRIBE with 401 and these challenges.
+    pub fn challenge_subscribe(
+        &mut self,
+        now: Instant,
+        request: RequestId,
+        challenges: Vec<Challenge>,
+    ) {
+        self.fire_timers(now);
+        self.challenge_asked(now, request, &challenges);
+    }
+
+    /// Drops a SUBSCRIBE without a word.
+    pub fn discard_subscribe(&mut self, now: Instant, request: RequestId) {
+        self.fire_timers(now);
+        self.discard_asked(request);
+    }
+
+    /// Tells a subscriber the state.
+    pub fn notify(&mut self, now: Instant, subscription: Subscription, body: &Bytes) -> Sending {
+        self.fire_timers(now);
+        self.send_state(now, subscription, Some(body))
+    }
+
+    /// Ends a subscription, with a last NOTIFY where there is a way.
+    pub fn end_subscription(
+        &mut self,
+        now: Instant,
+        subscription: Subscription,
+        reason: EndReason,
+        body: Option<&Bytes>,
+    ) {
+        self.fire_timers(now);
+        self.revoke(now, subscription, reason, body);
+    }
+
+    /// What has to be kept of a subscription so that it survives a restart; `None` of one that is over.
+    pub fn keep(&self, subscription: Subscription) -> Option<KeptSubscription> {
+        self.kept(subscription)
+    }
+
+    /// Takes a subscription back that was kept. `None` where there is no room, or it is there already.
+    pub fn restore(&mut self, kept: KeptSubscription) -> Option<Subscription> {
+        self.take_back(kept)
+    }
+
     /// How much is held.
     pub fn load(&self) -> Load {
         let servers = self.invite_servers.len() + self.non_invite_servers.len();
         Load {
             sessions: self.calls.len(),
-            transactions: servers + self.clients.len() + self.request_clients.len(),
+            subscriptions: self.notifier.subscriptions(),
+            transactions: servers
+                + self.clients.len()
+                + self.request_clients.len()
+                + self.notifier.transactions(),
             connections: self.connections.len(),
             others: self.merges.len()
                 + self.merge_of.len()
@@ -295,7 +370,8 @@ impl Endpoint {
                 + self.elsewhere.len()
                 + self.requests.len()
                 + self.attempts.len()
-                + self.identities.len(),
+                + self.identities.len()
+                + self.notifier.others(),
         }
     }
 

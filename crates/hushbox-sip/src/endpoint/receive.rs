@@ -131,14 +131,22 @@ impl Endpoint {
             | Method::Bye
             | Method::Options
             | Method::Update
-            | Method::Prack => {}
+            | Method::Prack
+            | Method::Subscribe
+            | Method::Notify => {}
         }
         // RFC 3261 §8.2.2.1.
         if incoming.request.uri.scheme() == Scheme::Other {
             return self.respond_stateless(incoming, &Rejection::new(416));
         }
-        if message.to().tag().is_some() {
-            return self.handle_in_dialog(incoming);
+        match method {
+            Method::Subscribe if message.to().tag().is_some() => {
+                return self.handle_subscribe(incoming);
+            }
+            // RFC 6665 §4.1.3: nothing here has subscribed to anything.
+            Method::Notify => return self.respond_stateless(incoming, &Rejection::new(481)),
+            _ if message.to().tag().is_some() => return self.handle_in_dialog(incoming),
+            _ => {}
         }
         // RFC 3261 §8.2.2.2: the same request by another path must not become a second call.
         if self.merges.contains_key(&self.keys.merged(message)) {
@@ -146,6 +154,7 @@ impl Endpoint {
         }
         match method {
             Method::Invite => self.handle_invite(incoming),
+            Method::Subscribe => self.handle_subscribe(incoming),
             Method::Options if self.refuse_extensions(incoming) => {}
             Method::Options => self.handle_options(incoming),
             // RFC 3261 §12.2.2, §15.1.2: these mean a dialog, and name none.

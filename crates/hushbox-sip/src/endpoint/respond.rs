@@ -19,13 +19,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// What we serve, for Allow (RFC 3261 §20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK";
+/// What we serve, for Allow (RFC 3261 §20.5). Not NOTIFY: it is known and answered 481, since nothing here subscribes.
+pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK, SUBSCRIBE";
 /// Extensions that we have (RFC 3261 §20.37). With 100rel nothing is sent reliably, since nothing
 /// provisional is sent after 100 (RFC 3262 §3); but who requires it must not be refused.
 pub(super) const SUPPORTED: [&str; 2] = ["timer", "100rel"];
 
 /// What is needed to answer a request after its message is gone.
+#[derive(Clone)]
 pub(super) struct Answerable {
     /// Via, From, To with our tag, Call-ID, CSeq.
     copied: Vec<u8>,
@@ -139,6 +140,7 @@ impl Endpoint {
     /// What a 200 says of us.
     pub(super) fn write_capabilities(&self, writer: &mut Writer) {
         writer.field("Allow", ALLOW);
+        writer.field("Allow-Events", crate::mwi::EVENT_PACKAGE);
         writer.field("Accept", crate::message::content::ACCEPT);
         writer.field("Accept-Encoding", "identity");
         writer.field("Accept-Language", "en");

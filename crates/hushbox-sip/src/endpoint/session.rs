@@ -11,7 +11,7 @@ use crate::message::method::Method;
 use crate::message::{CSeq, Message};
 use crate::rejection::Reason;
 use crate::transaction::{Due, InviteClient, Key, NonInviteClient};
-use crate::transport::Flow;
+use crate::transport::{Flow, Transport};
 use bytes::Bytes;
 use rand_core::RngCore;
 use std::time::{Duration, Instant};
@@ -241,11 +241,18 @@ impl Endpoint {
 
     /// How to reach a peer now: by its flow, or by another connection of the same identity.
     pub(super) fn way_to(&self, call: &Call) -> Option<Flow> {
-        let Some(connection) = call.flow.connection else { return Some(call.flow) };
-        if self.connections.contains_key(&connection) {
-            return Some(call.flow);
+        self.way(call.flow, call.identity)
+    }
+
+    /// The same for whoever was reached by this flow.
+    pub(super) fn way(&self, flow: Flow, identity: Option<u64>) -> Option<Flow> {
+        if flow.transport == Transport::Udp {
+            return Some(flow);
         }
-        let identity = call.identity?;
+        if flow.connection.is_some_and(|c| self.connections.contains_key(&c)) {
+            return Some(flow);
+        }
+        let identity = identity?;
         let others = self.identities.iter().filter(|(_, i)| **i == identity);
         others.filter_map(|(id, _)| self.connections.get(id)).map(|c| c.flow).next()
     }
@@ -254,7 +261,9 @@ impl Endpoint {
     pub(super) fn handle_response(&mut self, now: Instant, message: &Message<'_>, status: u16) {
         let Some(branch) = message.via().branch() else { return };
         let key = self.keys.client(branch);
-        if self.handle_request_response(now, key, message, status) {
+        if self.handle_request_response(now, key, message, status)
+            || self.handle_notify_response(now, key, message, status)
+        {
             return;
         }
         let Some(client) = self.clients.get_mut(&key) else { return };

@@ -14,6 +14,9 @@ impl Endpoint {
                 Timer::InviteServer(key) => self.handle_invite_server_timeout(now, key),
                 Timer::NonInviteServer(key) => self.handle_non_invite_server_timeout(now, key),
                 Timer::Client(key) => self.handle_client_timeout(now, key),
+                Timer::Subscribe(request) => self.discard_asked(request),
+                Timer::Subscription(id) => self.handle_subscription_timeout(now, id),
+                Timer::Notify(key) => self.handle_notify_timeout(now, key),
                 Timer::Session(session) => self.handle_session_timeout(now, session),
                 Timer::Connection(connection) => self.handle_slow_stream(connection),
                 Timer::Flow(connection) => self.handle_flow_timeout(now, connection),
@@ -52,9 +55,7 @@ impl Endpoint {
     fn handle_non_invite_server_timeout(&mut self, now: Instant, key: Key) {
         let Some(server) = self.non_invite_servers.get(&key) else { return };
         match server.handle_timeout(now) {
-            Due::TimedOut | Due::Terminated => {
-                self.non_invite_servers.remove(&key);
-            }
+            Due::TimedOut | Due::Terminated => self.remove_non_invite_server(key),
             Due::Transmit(_) | Due::Nothing => {
                 self.timers.set(Timer::NonInviteServer(key), server.deadline());
             }

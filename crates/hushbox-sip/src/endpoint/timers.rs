@@ -1,7 +1,8 @@
 //! When whom to call.
 
-use crate::event::Session;
+use crate::event::{RequestId, Session};
 use crate::outgoing::Attempt;
+use crate::subscription::Subscription;
 use crate::transaction::Key;
 use crate::transport::ConnectionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,11 @@ pub(super) enum Timer {
     NonInviteServer(Key),
     Client(Key),
     Session(Session),
+    /// A SUBSCRIBE that the application does not answer.
+    Subscribe(RequestId),
+    Subscription(Subscription),
+    /// A NOTIFY of ours.
+    Notify(Key),
     Connection(ConnectionId),
     Flow(ConnectionId),
     Request(Key),

@@ -186,6 +186,11 @@ impl<'a> Disposition<'a> {
 /// Whether Accept header fields leave room for `application/sdp`. Absent means yes (RFC 3261
 /// §20.1); an empty one takes nothing.
 pub(crate) fn accepts_sdp(fields: &[Field<'_>]) -> bool {
+    accepts(fields, "sdp")
+}
+
+/// The same for `application/` and this.
+pub(crate) fn accepts(fields: &[Field<'_>], subtype: &str) -> bool {
     let mut any = false;
     for field in fields.iter().filter(|f| f.name == Name::Accept) {
         any = true;
@@ -193,7 +198,7 @@ pub(crate) fn accepts_sdp(fields: &[Field<'_>]) -> bool {
         while let Some(range) = ContentType::take(&mut cursor) {
             let refused =
                 range.params.get("q").is_some_and(|q| q.iter().all(|b| matches!(b, b'0' | b'.')));
-            let fits = range.is("application", "sdp")
+            let fits = range.is("application", subtype)
                 || range.is("application", "*")
                 || range.is("*", "*");
             if fits && !refused {

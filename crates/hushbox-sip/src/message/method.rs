@@ -17,15 +17,18 @@ pub enum Method<'a> {
     Update,
     /// RFC 3262.
     Prack,
-    /// Known and not served here: REGISTER, SUBSCRIBE and the like.
+    /// RFC 6665.
+    Subscribe,
+    /// RFC 6665.
+    Notify,
+    /// Known and not served here: REGISTER, PUBLISH and the like.
     Unserved(&'static str),
     /// Never heard of.
     Unknown(&'a [u8]),
 }
 
 /// Methods that exist and that we do not serve: 405 (RFC 3261 §21.4.6).
-const UNSERVED: [&str; 7] =
-    ["REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "INFO", "REFER"];
+const UNSERVED: [&str; 5] = ["REGISTER", "PUBLISH", "MESSAGE", "INFO", "REFER"];
 
 impl<'a> Method<'a> {
     /// The method of a token. Methods are case-sensitive (RFC 3261 §7.1).
@@ -38,6 +41,8 @@ impl<'a> Method<'a> {
             b"OPTIONS" => Method::Options,
             b"UPDATE" => Method::Update,
             b"PRACK" => Method::Prack,
+            b"SUBSCRIBE" => Method::Subscribe,
+            b"NOTIFY" => Method::Notify,
             _ => match UNSERVED.iter().find(|name| name.as_bytes() == token) {
                 Some(name) => Method::Unserved(name),
                 None => Method::Unknown(token),
@@ -55,6 +60,8 @@ impl<'a> Method<'a> {
             Method::Options => b"OPTIONS",
             Method::Update => b"UPDATE",
             Method::Prack => b"PRACK",
+            Method::Subscribe => b"SUBSCRIBE",
+            Method::Notify => b"NOTIFY",
             Method::Unserved(name) => name.as_bytes(),
             Method::Unknown(token) => token,
         }

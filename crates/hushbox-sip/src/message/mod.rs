@@ -6,6 +6,7 @@
 
 pub mod address;
 pub(crate) mod content;
+pub mod event_package;
 pub(crate) mod lex;
 pub mod method;
 pub mod name;
@@ -146,6 +147,11 @@ impl<'a> Message<'a> {
     /// What the body is to us.
     pub fn classify_body(&self) -> Result<InviteBody, ParseError> {
         content::classify(&self.fields, self.body)
+    }
+
+    /// Whether Accept leaves room for a message summary (RFC 3842 §3.5: absent means that one).
+    pub fn accepts_summary(&self) -> bool {
+        content::accepts(&self.fields, "simple-message-summary")
     }
 
     /// Whether Accept leaves room for a session description.

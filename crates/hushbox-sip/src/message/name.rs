@@ -64,6 +64,9 @@ names! {
     Subject "Subject" "s";
     Event "Event" "o";
     AllowEvents "Allow-Events" "u";
+    SubscriptionState "Subscription-State";
+    Expires "Expires";
+    RetryAfter "Retry-After";
     ReferTo "Refer-To" "r";
     ReferredBy "Referred-By" "b";
     Reason "Reason";
@@ -91,6 +94,7 @@ impl Name {
                 | Name::SessionExpires
                 | Name::MinSe
                 | Name::RAck
+                | Name::Event
         )
     }
 }

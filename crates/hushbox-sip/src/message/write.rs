@@ -179,6 +179,10 @@ impl Writer {
         self.finish_with(Some(("application/sdp", sdp)))
     }
 
+    pub(crate) fn finish_as(self, content_type: &str, body: &[u8]) -> Bytes {
+        self.finish_with(Some((content_type, body)))
+    }
+
     pub(crate) fn finish_with(mut self, body: Option<(&str, &[u8])>) -> Bytes {
         if let Some((content_type, _)) = body {
             self.field("Content-Type", content_type);

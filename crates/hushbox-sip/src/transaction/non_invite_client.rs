@@ -30,6 +30,14 @@ impl NonInviteClient {
         self.flow
     }
 
+    /// Whether no final response has come.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match self.state {
+            State::Trying { .. } | State::Proceeding { .. } => true,
+            State::Completed { .. } => false,
+        }
+    }
+
     /// A response came. True if it is the first final one.
     pub(crate) fn handle_response(&mut self, now: Instant, status: u16) -> bool {
         match self.state {

@@ -12,6 +12,7 @@ mod outgoing;
 mod reinvite;
 mod session_timer;
 mod streams;
+mod subscribing;
 mod tap;
 mod timers;
 mod transactions;

@@ -1,10 +1,11 @@
 //! An endpoint, a clock, and what came out of it when.
 
 use bytes::Bytes;
+use hushbox_sip::mwi::{MessageSummary, VoiceMessages};
 use hushbox_sip::{
-    Attempt, Config, ConnectionId, Destination, Elsewhere, Endpoint, Event, Flow, HostPort, Input,
-    Invite, Limits, Listener, Load, Outgoing, Output, Reason, Rejection, RequestId, Session,
-    Transport,
+    Attempt, Config, ConnectionId, Destination, Elsewhere, EndReason, Endpoint, Event, Flow,
+    HostPort, Input, Invite, Limits, Listener, Load, Outgoing, Output, Reason, Rejection,
+    RequestId, Sending, Session, Subscribe, Subscription, Transport,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -223,6 +224,40 @@ impl World {
         }
     }
 
+    /// The SUBSCRIBE event that must be the only event.
+    pub(crate) fn subscribed(&mut self) -> (RequestId, Box<Subscribe>) {
+        let mut events = std::mem::take(&mut self.events);
+        assert_eq!(events.len(), 1, "{events:?}");
+        match events.remove(0) {
+            Event::Subscribe { request, subscribe } => (request, subscribe),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) fn accept_subscribe(&mut self, request: RequestId, secs: u64) -> Subscription {
+        let accepted = self.endpoint.accept_subscribe(self.now, request, Duration::from_secs(secs));
+        self.drain();
+        accepted.expect("accepted")
+    }
+
+    pub(crate) fn reject_subscribe(&mut self, request: RequestId, rejection: Rejection) {
+        self.endpoint.reject_subscribe(self.now, request, rejection);
+        self.drain();
+    }
+
+    pub(crate) fn notify(&mut self, subscription: Subscription, new: u32) -> Sending {
+        let voice = VoiceMessages { new, ..VoiceMessages::default() };
+        let body = MessageSummary::new(None, voice).to_bytes();
+        let sending = self.endpoint.notify(self.now, subscription, &body);
+        self.drain();
+        sending
+    }
+
+    pub(crate) fn end_subscription(&mut self, subscription: Subscription, reason: EndReason) {
+        self.endpoint.end_subscription(self.now, subscription, reason, None);
+        self.drain();
+    }
+
     pub(crate) fn reinvited(&mut self) -> (RequestId, Option<Bytes>) {
         let mut events = std::mem::take(&mut self.events);
         assert_eq!(events.len(), 1, "{events:?}");
@@ -299,6 +334,8 @@ fn name(event: &Event) -> String {
     match event {
         Event::Acknowledged { answer: Some(_), .. } => "Acknowledged with answer".to_owned(),
         Event::Failed { failure, .. } => format!("Failed {failure:?}"),
+        Event::Notified { how, .. } => format!("Notified {how:?}"),
+        Event::Unsubscribed { how, .. } => format!("Unsubscribed {how:?}"),
         other => format!("{other:?}").split('(').next().unwrap_or_default().to_owned(),
     }
 }

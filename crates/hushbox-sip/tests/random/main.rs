@@ -1,13 +1,13 @@
 //! Properties: whatever a peer sends, nothing panics, nothing is left behind, and no INVITE gets
-//! two different final responses.
+//! two different final responses. A subscription is left until it expires, and no longer.
 
 mod link;
 
 use bytes::Bytes;
 use hushbox_sip::{
-    Authorization, Config, ConnectionId, Endpoint, Event, Flow, Framed, Framer, HostPort, Input,
-    Limits, Listener, Load, Message, Output, OwnedUri, Reason, Rejection, RequestId, Session,
-    Transport,
+    Authorization, Config, ConnectionId, EndReason, Endpoint, Event, Flow, Framed, Framer,
+    HostPort, Input, Limits, Listener, Load, Message, Output, OwnedUri, Reason, Rejection,
+    RequestId, Sending, Session, Subscription, Transport,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -211,6 +211,12 @@ enum Step {
     HangUp(prop::sample::Index),
     AnswerReinvite(prop::sample::Index),
     RejectReinvite(prop::sample::Index),
+    AcceptSubscribe(prop::sample::Index, u8),
+    RejectSubscribe(prop::sample::Index),
+    Notify(prop::sample::Index),
+    EndSubscription(prop::sample::Index),
+    /// The process ends and another goes on with what was kept of the subscriptions.
+    Restart,
     CloseStream,
     /// From here on the caller sends from another port or connection.
     Move,
@@ -235,7 +241,20 @@ fn statuses() -> impl Strategy<Value = u16> {
 fn step() -> impl Strategy<Value = Step> {
     let index = any::<prop::sample::Index>;
     let methods = &[
-        "INVITE", "INVITE", "INVITE", "ACK", "ACK", "CANCEL", "BYE", "OPTIONS", "UPDATE", "PRACK",
+        "INVITE",
+        "INVITE",
+        "INVITE",
+        "ACK",
+        "ACK",
+        "CANCEL",
+        "BYE",
+        "OPTIONS",
+        "UPDATE",
+        "PRACK",
+        "SUBSCRIBE",
+        "SUBSCRIBE",
+        "SUBSCRIBE",
+        "NOTIFY",
     ][..];
     let timers = prop::sample::select(&TIMERS[..]);
     let methods = prop::sample::select(methods);
@@ -253,6 +272,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => index().prop_map(Step::HangUp),
         2 => index().prop_map(Step::AnswerReinvite),
         1 => index().prop_map(Step::RejectReinvite),
+        4 => (index(), 0..90u8).prop_map(|(at, secs)| Step::AcceptSubscribe(at, secs)),
+        1 => index().prop_map(Step::RejectSubscribe),
+        4 => index().prop_map(Step::Notify),
+        1 => index().prop_map(Step::EndSubscription),
+        1 => Just(Step::Restart),
         1 => Just(Step::CloseStream),
         1 => Just(Step::Move),
         2 => (index(), any::<bool>()).prop_map(|(at, its)| Step::Elsewhere(at, its)),
@@ -273,6 +297,9 @@ struct Run {
     elsewhere: Vec<RequestId>,
     /// Connections that are open besides the one in use.
     left: Vec<Flow>,
+    asked: Vec<RequestId>,
+    subscriptions: Vec<Subscription>,
+    unsubscribed: Vec<Subscription>,
     /// How many INVITEs a call has had by a path: each has a branch of its own.
     invites: BTreeMap<(u8, u8, u8), u32>,
     /// Ours, as far as they have arrived.
@@ -293,6 +320,9 @@ impl Run {
             changes: Vec::new(),
             elsewhere: Vec::new(),
             left: Vec::new(),
+            asked: Vec::new(),
+            subscriptions: Vec::new(),
+            unsubscribed: Vec::new(),
             invites: BTreeMap::new(),
             requests: Vec::new(),
             finals: BTreeMap::new(),
@@ -357,6 +387,14 @@ impl Run {
             Event::Terminated { session } => {
                 assert!(!self.ended.contains(session), "a session ends once");
                 self.ended.push(*session);
+            }
+            Event::Subscribe { request, .. } => self.asked.push(*request),
+            Event::Unsubscribed { subscription, .. } => {
+                assert!(!self.unsubscribed.contains(subscription), "a subscription ends once");
+                self.unsubscribed.push(*subscription);
+            }
+            Event::Notified { subscription, .. } | Event::SubscriptionEnding { subscription } => {
+                assert!(!self.unsubscribed.contains(subscription), "nothing comes after the end");
             }
             Event::Cancelled { session, .. }
             | Event::Acknowledged { session, .. }
@@ -437,6 +475,36 @@ impl Run {
                     self.endpoint.reject_reinvite(now, request, Rejection::new(488));
                 }
             }
+            Step::AcceptSubscribe(at, secs) => {
+                if !self.asked.is_empty() {
+                    let expires = Duration::from_secs(u64::from(*secs));
+                    let request = *at.get(&self.asked);
+                    let accepted = self.endpoint.accept_subscribe(now, request, expires);
+                    self.subscriptions.extend(accepted);
+                }
+            }
+            Step::RejectSubscribe(at) => {
+                if !self.asked.is_empty() {
+                    let request = *at.get(&self.asked);
+                    self.endpoint.reject_subscribe(now, request, Rejection::new(403));
+                }
+            }
+            Step::Notify(at) => {
+                if !self.subscriptions.is_empty() {
+                    let body = Bytes::from_static(b"Messages-Waiting: no\r\n");
+                    let subscription = *at.get(&self.subscriptions);
+                    let sending = self.endpoint.notify(now, subscription, &body);
+                    let is_over = self.unsubscribed.contains(&subscription);
+                    assert!(!is_over || sending == Sending::Gone);
+                }
+            }
+            Step::EndSubscription(at) => {
+                if !self.subscriptions.is_empty() {
+                    let subscription = *at.get(&self.subscriptions);
+                    self.endpoint.end_subscription(now, subscription, EndReason::Rejected, None);
+                }
+            }
+            Step::Restart => self.restart(),
             Step::CloseStream => {
                 let flow = self.flow;
                 if let Some(ConnectionId(id)) = flow.connection {
@@ -464,6 +532,19 @@ impl Run {
         self.drain();
     }
 
+    fn restart(&mut self) {
+        let mut kept: Vec<_> =
+            self.subscriptions.iter().filter_map(|s| self.endpoint.keep(*s)).collect();
+        // One may stand there twice: it was refreshed.
+        kept.dedup();
+        let (flow, history) = (self.flow, std::mem::take(&mut self.history));
+        let (tags, now) = (std::mem::take(&mut self.tags), self.now);
+        *self = Run { flow, history, tags, now, ..Run::new(flow.transport) };
+        for kept in kept {
+            self.subscriptions.extend(self.endpoint.restore(kept));
+        }
+    }
+
     fn message(&mut self, step: &Step) -> String {
         let Step::Send { method, call, cseq, path, knows_tag, has_body, timer } = step else {
             return String::new();
@@ -477,12 +558,16 @@ impl Run {
         let transport = if self.flow.transport.is_reliable() { "TLS" } else { "UDP" };
         let body = if *has_body { "v=0\r\n" } else { "" };
         let length = body.len();
+        let event = match *method {
+            "SUBSCRIBE" => "Event: message-summary\r\n",
+            _ => "",
+        };
         format!(
             "{method} sip:1001@vm.example.com SIP/2.0\r\n\
              Via: SIP/2.0/{transport} 192.0.2.1:5070;branch={branch};rport\r\n\
              From: <sip:jane@pbx.example.com>;tag=f{call}\r\n\
              To: <sip:1001@vm.example.com>{tag}\r\nCall-ID: call{call}\r\n\
-             CSeq: {cseq} {method}\r\n{timer}Contact: <sip:jane@192.0.2.1>\r\n\
+             CSeq: {cseq} {method}\r\n{timer}{event}Contact: <sip:jane@192.0.2.1>\r\n\
              Content-Type: application/sdp\r\nContent-Length: {length}\r\n\r\n{body}"
         )
     }
@@ -511,9 +596,13 @@ proptest! {
         for flow in run.left.iter().copied().chain([run.flow]) {
             run.endpoint.handle_input(run.now, Input::StreamClosed { flow });
         }
-        run.advance(Duration::from_secs(33));
+        // The longest subscription, its last state, and 64*T1 for the answer to that.
+        run.advance(Duration::from_secs(90 + 10 + 33));
         prop_assert_eq!(run.endpoint.load(), Load::default());
         prop_assert_eq!(run.drain(), None, "no deadline is left");
         prop_assert_eq!(run.ended.len(), run.sessions.len());
+        run.subscriptions.sort_unstable();
+        run.subscriptions.dedup();
+        prop_assert_eq!(run.unsubscribed.len(), run.subscriptions.len());
     }
 }
