@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hushbox_audit::Hash;
-use hushbox_policy::MessageId;
+use hushbox_policy::{MessageId, SubscriptionId};
 use hushbox_store::row::hash_of;
 use hushbox_store::{
     BoxFuture, Counts, DirectoryRow, Index, IndexError, IndexReply, IndexRequest, Listing,
     MessageRow, ObjectKey, Objects, ObjectsError, ObjectsReply, ObjectsRequest, RowId, StateChange,
+    SubscriptionRow,
 };
 
 /// An index in memory; clones share it.
@@ -24,6 +25,7 @@ pub struct MemoryIndex(Arc<Mutex<Rows>>);
 struct Rows {
     messages: BTreeMap<MessageId, MessageRow>,
     directory: BTreeMap<RowId, DirectoryRow>,
+    subscriptions: BTreeMap<SubscriptionId, SubscriptionRow>,
     meta: BTreeMap<String, Vec<u8>>,
     failure: Option<IndexError>,
 }
@@ -104,6 +106,17 @@ impl Rows {
                 Ok(IndexReply::Directory(self.directory.values().cloned().collect()))
             }
             IndexRequest::DirectoryPut { rows, before } => self.put_directory(rows, before),
+            IndexRequest::SubscriptionPut(row) => {
+                self.subscriptions.insert(row.id, *row);
+                Ok(IndexReply::SubscriptionPut)
+            }
+            IndexRequest::SubscriptionRemove(id) => {
+                self.subscriptions.remove(&id);
+                Ok(IndexReply::SubscriptionRemoved)
+            }
+            IndexRequest::Subscriptions => {
+                Ok(IndexReply::Subscriptions(self.subscriptions.values().cloned().collect()))
+            }
             IndexRequest::MetaGet(key) => Ok(IndexReply::Meta(self.meta.get(&key).cloned())),
             IndexRequest::MetaPut { key, value } => {
                 self.meta.insert(key, value);

@@ -18,8 +18,8 @@ mod names;
 mod tests;
 
 use hushbox_policy::{AddressRule, Addressing};
-use hushbox_sip::Invite;
 use hushbox_sip::retargeting::{Diversion, HistoryEntry, Unreadable, VoicemailUri};
+use hushbox_sip::{Invite, OwnedUri};
 use hushbox_store::Directory;
 use hushbox_store::model::{Device, Mailbox, Trunk};
 
@@ -132,6 +132,27 @@ pub fn resolve<'a>(question: &Question<'a>, invite: &Invite) -> Resolution<'a> {
     };
     let names = Names::new(question, addressing, invite);
     Resolving { addressing, invite, names, ignored: Vec::new() }.run(question)
+}
+
+/// The mailbox whose state a SUBSCRIBE asks for: the Request-URI's, as of a call; where that is `*97` or has no user
+/// part, To's. Never the catch-all mailbox: its messages are of many.
+#[must_use]
+pub fn watched<'a>(
+    question: &Question<'a>,
+    addressing: &Addressing,
+    subscribe: &Invite,
+    to_uri: &OwnedUri,
+) -> Option<&'a Mailbox> {
+    let names = Names::new(question, addressing, subscribe);
+    let user = subscribe.request_uri.user().filter(|user| !user.is_empty() && *user != RETRIEVAL);
+    let named = match user {
+        Some(user) => names.of_request_uri(user),
+        None => names.of(to_uri.user().unwrap_or_default(), to_uri.host()),
+    };
+    match named {
+        Named::Mailbox(mailbox, _) => Some(mailbox),
+        Named::Nobody(_) => None,
+    }
 }
 
 struct Resolving<'q, 'a> {

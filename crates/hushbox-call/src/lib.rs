@@ -8,6 +8,7 @@
 //! - [`Call`]: one call, from its admission to its one [`EndReason`].
 //! - [`tui`]: the dialogue. It knows neither SIP nor RTP.
 //! - [`prompt`], [`speech`]: what can be spoken, and how numbers, dates and times are.
+//! - [`mwi`]: who is told how many messages wait, and when.
 //! - [`end`]: how calls end.
 //! - [`limits`]: every limit.
 
@@ -15,6 +16,7 @@ pub mod addressing;
 pub mod call;
 pub mod end;
 pub mod limits;
+pub mod mwi;
 pub mod prompt;
 pub mod setup;
 pub mod signalling;

@@ -50,6 +50,25 @@ pub const WRONG_DIGEST_DELAY: Duration = Duration::from_secs(1);
 pub const WRONG_DIGESTS_WAITING_MAX: usize = 100;
 /// Addresses whose wrong digests are counted.
 pub const WRONG_DIGEST_ADDRESSES_MAX: usize = 4096;
+/// A subscription's shortest time; less than it is answered 423.
+pub const SUBSCRIPTION_SHORTEST: Duration = Duration::from_secs(60);
+/// How long a subscription lasts that asks for no time (RFC 3842 §3.4: an hour), and the longest: who is gone is told
+/// nothing after it.
+pub const SUBSCRIPTION_LONGEST: Duration = Duration::from_secs(3600);
+/// Subscriptions of one telephone; with the next one the oldest ends.
+pub const SUBSCRIPTIONS_OF_A_DEVICE_MAX: usize = 16;
+/// The shortest time between two NOTIFYs of one subscription.
+pub const NOTIFY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a NOTIFY that failed waits before the next one, doubled with each failure.
+pub const NOTIFY_WAIT_FIRST: Duration = Duration::from_secs(15);
+/// The longest wait, whatever Retry-After says.
+pub const NOTIFY_WAIT_MAX: Duration = Duration::from_secs(600);
+/// NOTIFYs a second, all subscriptions together, unless the configuration says otherwise.
+pub const NOTIFIES_PER_SECOND: u32 = 50;
+/// How often what lamps have acknowledged is compared with the store.
+pub const LAMPS_COMPARED_EVERY: Duration = Duration::from_secs(300);
+/// When the store is asked again after it could not count.
+pub const COUNT_AGAIN: Duration = Duration::from_secs(5);
 /// How much of a message is queued ahead of the ear.
 pub const PLAYBACK_AHEAD: Duration = Duration::from_secs(1);
 /// From so many messages on the owner is warned that the mailbox is nearly full.

@@ -9,9 +9,12 @@ mod elsewhere;
 mod guard;
 mod identity;
 mod interface;
+mod kept;
+mod subscriptions;
 mod target;
 #[cfg(test)]
 mod tests;
+mod watchable;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -21,7 +24,7 @@ use hushbox_policy::{CallId, CallerName, CallerNumber, Now};
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{
     Authenticator, CallIdHash, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite,
-    InviteBody, Reason, Rejection, Session, Tap,
+    InviteBody, Reason, Rejection, Session, Subscription, Tap,
 };
 use hushbox_store::Directory;
 use hushbox_store::keys::ServiceKey;
@@ -30,10 +33,13 @@ use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::EndReason;
 use crate::limits;
+use crate::mwi::{Lamps, Watcher};
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
 use guard::{Challenged, Guard};
 use identity::{Caller, Shown, Verdict};
-pub use interface::{Config, Input, Output, Peer, Refused, Why};
+pub use interface::{Config, Input, MwiConfig, Output, Peer, Refused, Why};
+pub use subscriptions::Lamp;
+use subscriptions::Watching;
 
 /// The signalling of a server.
 pub struct Signalling {
@@ -49,6 +55,8 @@ pub struct Signalling {
     sessions: BTreeMap<Session, CallId>,
     callers: BTreeMap<CallId, Caller>,
     guard: Guard,
+    watching: BTreeMap<Subscription, Watching>,
+    lamps: Lamps,
     calls_max: usize,
     record_only: bool,
     disk_full: bool,
@@ -77,6 +85,8 @@ impl Signalling {
             sessions: BTreeMap::new(),
             callers: BTreeMap::new(),
             guard: Guard::default(),
+            watching: BTreeMap::new(),
+            lamps: Lamps::new(config.mwi.notifies_per_second, config.mwi.compare_every),
             calls_max: config.calls_max,
             record_only: config.record_only,
             disk_full: false,
@@ -95,6 +105,7 @@ impl Signalling {
             Input::Connected { flow, peer } => self.connected(flow, peer),
             Input::StreamData { flow, bytes } => {
                 self.endpoint.handle_input(at, hushbox_sip::Input::StreamData { flow, bytes });
+                self.heard_from(at, flow);
             }
             Input::StreamClosed { flow } => {
                 if let Some(connection) = flow.connection {
@@ -110,6 +121,9 @@ impl Signalling {
                 self.endpoint.handle_input(at, hushbox_sip::Input::Unconnected { attempt });
             }
             Input::Directory(directory) => self.directory_changed(now, directory),
+            Input::MailboxChanged(mailbox) => self.lamps.changed(at, mailbox),
+            Input::Counted { mailbox, counts } => self.counted(now, mailbox, counts),
+            Input::Restore(rows) => self.restore(now, rows),
             Input::DiskFull(full) => self.disk_full = full,
             Input::RecordOnly(record_only) => self.record_only = record_only,
             Input::Drain => self.draining = true,
@@ -122,6 +136,9 @@ impl Signalling {
             }
         }
         self.pump(now);
+        while let Some(mailbox) = self.lamps.poll(at) {
+            self.outputs.push_back(Output::Count(mailbox));
+        }
     }
 
     /// The next thing to do.
@@ -142,7 +159,8 @@ impl Signalling {
             hushbox_sip::Output::Event(_) => None,
         };
         let guard = self.guard.deadline();
-        Output::Timeout(endpoint.into_iter().chain(guard).min())
+        let lamps = self.lamps.deadline();
+        Output::Timeout(endpoint.into_iter().chain(guard).chain(lamps).min())
     }
 
     /// Calls at this moment.
@@ -213,6 +231,7 @@ impl Signalling {
         let closing = self.connections.values().filter(|(_, peer)| gone(peer));
         let closing: Vec<Flow> = closing.map(|(flow, _)| *flow).collect();
         self.end_calls_of_removed(now.monotonic);
+        self.end_forbidden_subscriptions(now);
         // The BYEs go out before the connections close.
         self.pump(now);
         self.outputs.extend(closing.into_iter().map(|flow| Output::Disconnect { flow }));
@@ -244,6 +263,12 @@ impl Signalling {
             Event::Reinvite { session, request, offer, .. } => {
                 self.tell(session, FromSignalling::Reinvite { request, offer });
             }
+            Event::Subscribe { request, subscribe } => self.subscribe(now, request, &subscribe),
+            Event::Notified { subscription, how } => self.notified(now, subscription, how),
+            Event::SubscriptionEnding { subscription } => {
+                self.lamps.refresh(now.monotonic, Watcher::Subscription(subscription));
+            }
+            Event::Unsubscribed { subscription, .. } => self.unsubscribed(subscription),
             Event::Elsewhere { session, id, request } => {
                 self.elsewhere(now, session, id, &request);
             }
@@ -355,6 +380,7 @@ impl Signalling {
                 match challenged {
                     Challenged::Invite(session) => self.endpoint.discard(at, session),
                     Challenged::Elsewhere(id) => self.endpoint.discard_elsewhere(id),
+                    Challenged::Subscribe(id) => self.endpoint.discard_subscribe(at, id),
                 }
             }
         }
@@ -364,6 +390,7 @@ impl Signalling {
         match challenged {
             Challenged::Invite(session) => self.endpoint.challenge(at, session, challenges),
             Challenged::Elsewhere(id) => self.endpoint.challenge_elsewhere(at, id, &challenges),
+            Challenged::Subscribe(id) => self.endpoint.challenge_subscribe(at, id, challenges),
         }
     }
 

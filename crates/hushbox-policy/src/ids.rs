@@ -92,6 +92,8 @@ ids! {
     NodeId;
     /// A call, as logs name it. It has nothing of the SIP Call-ID.
     CallId;
+    /// A subscription to how many messages a mailbox has.
+    SubscriptionId;
 }
 
 #[cfg(test)]

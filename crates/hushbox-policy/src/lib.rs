@@ -45,7 +45,7 @@ pub use facts::{
 };
 pub use ids::{
     AccountId, AliasId, CallId, DeviceId, GrantId, MailboxId, MessageId, NodeId, PersonId,
-    SessionId, TrunkId,
+    SessionId, SubscriptionId, TrunkId,
 };
 pub use lockout::{Lockout, Try};
 pub use number::Number;

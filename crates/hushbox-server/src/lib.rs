@@ -24,6 +24,7 @@ pub mod log_in;
 pub mod logging;
 pub mod media_shard;
 pub mod metrics;
+pub mod mwi;
 pub mod open_files;
 pub mod operator;
 pub mod ops;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hushbox_call::setup::ToSignalling;
-use hushbox_call::signalling::{Input, Output, Peer, Refused, Signalling, Why};
-use hushbox_policy::CallId;
+use hushbox_call::signalling::{Input, Lamp, Output, Peer, Refused, Signalling, Why};
+use hushbox_policy::{CallId, MailboxId};
 use hushbox_sip::{ConnectionId, Flow, Rejection};
-use hushbox_store::{CertificateOwner, Directory};
+use hushbox_store::{CertificateOwner, Counts, Directory};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::listener::{Acquaintance, Arrival};
 use crate::media_shard::{Shard, ToShard};
 use crate::metrics::EndpointGauges;
+use crate::mwi::Mwi;
 use crate::sip_watch::SipWatch;
 
 /// What calls and tasks say to signalling.
@@ -39,6 +40,22 @@ pub enum ToSignallingTask {
     },
     /// The directory has changed.
     Directory(Arc<Directory>),
+    /// The messages of a mailbox have changed.
+    MailboxChanged(MailboxId),
+    /// A mailbox's messages were counted, or could not be.
+    Counted {
+        /// Whose.
+        mailbox: MailboxId,
+        /// How many.
+        counts: Option<Counts>,
+    },
+    /// Somebody asks for a mailbox's lamps, and its version.
+    Lamps {
+        /// Which mailbox.
+        mailbox: MailboxId,
+        /// Where the answer goes.
+        answer: oneshot::Sender<(u64, Vec<Lamp>)>,
+    },
     /// No new calls from now on.
     Drain,
     /// Somebody wants a sign of life.
@@ -55,6 +72,8 @@ pub struct SignallingTask {
     pub udp: Option<Arc<UdpSocket>>,
     /// The media shards.
     pub shards: Vec<Shard>,
+    /// What counts for lamps and keeps subscriptions.
+    pub mwi: Mwi,
     /// How many calls there are, whether anything is left to say about ended ones, and what would be refused.
     pub load: watch::Sender<Load>,
     /// Counts and traces messages.
@@ -189,6 +208,13 @@ impl Running {
                 self.task.watch.directory(Arc::clone(&directory));
                 self.input(Input::Directory(directory));
             }
+            ToSignallingTask::MailboxChanged(mailbox) => self.input(Input::MailboxChanged(mailbox)),
+            ToSignallingTask::Counted { mailbox, counts } => {
+                self.input(Input::Counted { mailbox, counts });
+            }
+            ToSignallingTask::Lamps { mailbox, answer } => {
+                let _gone = answer.send(self.task.signalling.lamps(mailbox));
+            }
             ToSignallingTask::Drain => self.input(Input::Drain),
             ToSignallingTask::Ping(answer) => {
                 // Whoever asked may have gone.
@@ -226,6 +252,9 @@ impl Running {
                         shard.say(ToShard::ToCall(call, says)).await;
                     }
                 }
+                Output::Count(mailbox) => self.task.mwi.count(mailbox),
+                Output::KeepSubscription(row) => self.task.mwi.keep(row),
+                Output::ForgetSubscription(id) => self.task.mwi.forget(id),
                 Output::Known { flow } => {
                     let writer = flow.connection.and_then(|id| self.writers.get(&id));
                     if let Some(writer) = writer {

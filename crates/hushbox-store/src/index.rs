@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hushbox_audit::{Authorised, Hash};
-use hushbox_policy::{AccountId, ListMailbox, MailboxId, MessageId};
+use hushbox_policy::{AccountId, ListMailbox, MailboxId, MessageId, SubscriptionId};
 
 use crate::change::{Destruction, StateChange};
 use crate::error::IndexError;
@@ -13,6 +13,7 @@ use crate::message::{MessageRow, MessageState};
 use crate::objects::ObjectKey;
 use crate::open::OpenMailbox;
 use crate::row::DirectoryRow;
+use crate::subscription::SubscriptionRow;
 
 /// Which messages somebody may list.
 #[derive(Debug)]
@@ -76,6 +77,12 @@ pub enum IndexRequest {
         /// [`crate::row::hash_of`] the rows that are there.
         before: Hash,
     },
+    /// Insert or replace a subscription, by its id.
+    SubscriptionPut(Box<SubscriptionRow>),
+    /// Remove a subscription; one that is not there is no error.
+    SubscriptionRemove(SubscriptionId),
+    /// Every subscription, by id.
+    Subscriptions,
     /// A value that the server keeps: the root key's id, the highest UTC seen.
     MetaGet(String),
     /// Store such a value.
@@ -136,6 +143,12 @@ pub enum IndexReply {
     Directory(Vec<DirectoryRow>),
     /// The rows are in the directory.
     DirectoryPut,
+    /// The subscription is kept.
+    SubscriptionPut,
+    /// The subscription is not there (any more).
+    SubscriptionRemoved,
+    /// The subscriptions.
+    Subscriptions(Vec<SubscriptionRow>),
     /// The value, if there is one.
     Meta(Option<Vec<u8>>),
     /// It is stored.

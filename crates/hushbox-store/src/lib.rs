@@ -35,6 +35,7 @@ pub mod row;
 pub mod seal;
 pub mod signing;
 pub mod spool;
+pub mod subscription;
 mod wire;
 
 pub use change::{Destruction, StateChange};
@@ -56,3 +57,4 @@ pub use open::{
 pub use player::Player;
 pub use recovery::{Recovered, Recovery, SpooledMessage};
 pub use row::{DirectoryRow, RowId, RowKind};
+pub use subscription::SubscriptionRow;

@@ -27,6 +27,9 @@ pub const MANIFEST_BYTES_MAX: usize = 1024;
 /// The longest alias of a mailbox.
 pub const ALIAS_BYTES_MAX: usize = 64;
 
+/// The longest dialog of a subscription that is kept; one whose addresses are longer ends with the server.
+pub const SUBSCRIPTION_BYTES_MAX: usize = 16 * 1024;
+
 /// The longest body of a directory row.
 pub const ROW_BYTES_MAX: usize = 256 * 1024;
 

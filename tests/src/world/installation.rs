@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hushbox_backend::volume::sim::SimVolume;
 use hushbox_policy::{
     AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, MessageId, NodeId, Number, Pepper,
-    PersonId, Pin, PinVerifier, Profile, TrunkId,
+    PersonId, Pin, PinVerifier, Profile, SubscriptionId, TrunkId,
 };
 use hushbox_sip::{Algorithm, auth::ha1};
 use hushbox_store::keys::{AccountKey, DigestAlgorithm, RootKey, ServiceKey};
@@ -15,7 +15,7 @@ use hushbox_store::model::{
     Account, Device, Entity, Grant, Mailbox, MailboxPurpose, Node, Person, Trunk,
 };
 use hushbox_store::signing::NodeKey;
-use hushbox_store::{Directory, MessageRow, ObjectKey};
+use hushbox_store::{Directory, MessageRow, ObjectKey, SubscriptionRow};
 use jiff::Timestamp;
 
 /// The digest realm.
@@ -51,6 +51,8 @@ pub struct Installation {
     pub audit: Vec<u8>,
     /// The index.
     pub rows: BTreeMap<MessageId, MessageRow>,
+    /// The subscriptions that are kept.
+    pub subscriptions: BTreeMap<SubscriptionId, SubscriptionRow>,
     /// The audio objects.
     pub objects: BTreeMap<ObjectKey, Bytes>,
     /// How often a server was started on it: nothing random comes twice.
@@ -128,6 +130,7 @@ impl Installation {
             spool: SimVolume::new(DISK_BYTES),
             audit: Vec::new(),
             rows: BTreeMap::new(),
+            subscriptions: BTreeMap::new(),
             objects: BTreeMap::new(),
             starts: 0,
             utc: "2026-03-09T16:05:00Z".parse().expect("a time"),

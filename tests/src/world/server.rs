@@ -20,7 +20,7 @@ use hushbox_call::signalling::{self, Peer, Refused};
 use hushbox_call::{Call, CallReport, CallSetup, Prompts, Signalling, ToSignalling};
 use hushbox_media::{LegConfig, Security};
 use hushbox_policy::lockout::Lockout;
-use hushbox_policy::{CallId, MessageId, Now};
+use hushbox_policy::{CallId, MailboxId, MessageId, Now};
 use hushbox_sip::{ConnectionId, Flow, HostPort, Listener, Transport};
 use hushbox_store::index::{Counts, IndexReply, IndexRequest};
 use hushbox_store::{
@@ -92,6 +92,8 @@ pub struct Server {
     recording: Recording,
     reports: Vec<CallReport>,
     refused: Vec<Refused>,
+    /// Mailboxes whose messages have changed, and signalling does not know.
+    changed: BTreeSet<MailboxId>,
     notes: VecDeque<String>,
 }
 
@@ -120,6 +122,7 @@ impl Server {
             service_key: Installation::service_key(),
             calls_max: 100,
             record_only: false,
+            mwi: signalling::MwiConfig::default(),
         };
         let volume = Arc::new(installation.spool.clone());
         let options = SpoolOptions { segment_bytes: SEGMENT_BYTES };
@@ -129,12 +132,12 @@ impl Server {
             next_seq: last.seq + 1,
             prev_hash: last.leaf_hash(),
         });
+        let directory = Arc::clone(&installation.directory);
+        let mut signalling = Signalling::new(config, directory, signalling_seed(&installation));
+        let kept = installation.subscriptions.values().cloned().collect();
+        signalling.handle_input(now, signalling::Input::Restore(kept));
         Self {
-            signalling: Signalling::new(
-                config,
-                Arc::clone(&installation.directory),
-                signalling_seed(&installation),
-            ),
+            signalling,
             signalling_deadline: None,
             calls: BTreeMap::new(),
             ports: BTreeMap::new(),
@@ -154,6 +157,7 @@ impl Server {
             recording: Recording::default(),
             reports: Vec::new(),
             refused: Vec::new(),
+            changed: BTreeSet::new(),
             notes: VecDeque::new(),
         }
     }
@@ -324,6 +328,13 @@ impl Server {
         }
     }
 
+    fn tell_changes(&mut self, now: Now, agenda: &mut Agenda) {
+        for mailbox in std::mem::take(&mut self.changed) {
+            self.signalling.handle_input(now, signalling::Input::MailboxChanged(mailbox));
+            self.drain_signalling(now, agenda);
+        }
+    }
+
     fn drain_signalling(&mut self, now: Now, agenda: &mut Agenda) {
         loop {
             match self.signalling.poll_output() {
@@ -343,6 +354,17 @@ impl Server {
                     self.call(now, call, call::Input::Signalling(says), agenda);
                 }
                 signalling::Output::Known { .. } => {}
+                signalling::Output::Count(mailbox) => {
+                    let counts = self.count(mailbox);
+                    let input = signalling::Input::Counted { mailbox, counts: Some(counts) };
+                    self.signalling.handle_input(now, input);
+                }
+                signalling::Output::KeepSubscription(row) => {
+                    self.installation.subscriptions.insert(row.id, *row);
+                }
+                signalling::Output::ForgetSubscription(id) => {
+                    self.installation.subscriptions.remove(&id);
+                }
                 signalling::Output::Refused(refused) => self.refused.push(refused),
                 signalling::Output::Timeout(deadline) => {
                     self.signalling_deadline = deadline;
@@ -450,6 +472,7 @@ impl Server {
                 }
                 call::Output::Index(request) => {
                     let reply = self.index(request);
+                    self.tell_changes(now, agenda);
                     let (at, what) = later(STORE_DELAY, Answer::Index(reply));
                     agenda.plan(at, what);
                 }
@@ -564,7 +587,9 @@ impl Server {
                 }
                 Step::InsertRow(row) => {
                     self.notes.push_back(format!("store   indexed, {}", row.state));
+                    self.changed.insert(row.mailbox);
                     self.installation.rows.entry(row.id).or_insert(*row);
+                    self.tell_changes(now, agenda);
                     StepDone::RowInserted
                 }
                 Step::FreeSpool(message) => {
@@ -629,17 +654,20 @@ impl Server {
                 let row = rows.get_mut(&id).ok_or(IndexError::NoMessage(id))?;
                 change.apply(row);
                 self.notes.push_back(format!("store   {}", row.state));
+                self.changed.insert(row.mailbox);
                 Ok(IndexReply::Changed(Box::new(row.clone())))
             }
-            IndexRequest::Counts(mailbox) => {
-                let mut counts = Counts::default();
-                for row in rows.values().filter(|row| row.mailbox == mailbox) {
-                    counts.add(row.state, 1);
-                }
-                Ok(IndexReply::Counts(counts))
-            }
+            IndexRequest::Counts(mailbox) => Ok(IndexReply::Counts(self.count(mailbox))),
             _ => Err(IndexError::Unavailable("a call does not ask this".to_owned())),
         }
+    }
+
+    fn count(&self, mailbox: MailboxId) -> Counts {
+        let mut counts = Counts::default();
+        for row in self.installation.rows.values().filter(|row| row.mailbox == mailbox) {
+            counts.add(row.state, 1);
+        }
+        counts
     }
 
     fn object(

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use hushbox_policy::{AccountId, MailboxId, MessageId, Profile};
+use hushbox_policy::{AccountId, DeviceId, MailboxId, MessageId, Profile, SubscriptionId, TrunkId};
 use hushbox_store::{
-    DirectoryRow, IndexError, MessageRow, MessageState, ObjectKey, RowId, RowKind, SignedManifest,
+    CertificateOwner, DirectoryRow, IndexError, MessageRow, MessageState, ObjectKey, RowId,
+    RowKind, SignedManifest, SubscriptionRow,
 };
 use jiff::Timestamp;
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Row, Sqlite};
 use uuid::Uuid;
+
+const DEVICE: &str = "device";
+const TRUNK: &str = "trunk";
 
 /// A reading of the running clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +34,43 @@ impl Clock {
 /// A duration as the clock counts it.
 pub(super) fn nanoseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Binds a subscription's columns in the order of [`super::sql::PUT_SUBSCRIPTION`].
+pub(super) fn bind_subscription<'q>(
+    query: Query<'q, Sqlite, SqliteArguments>,
+    row: &'q SubscriptionRow,
+) -> Result<Query<'q, Sqlite, SqliteArguments>, IndexError> {
+    let expires = i64::try_from(row.expires.as_nanosecond()).map_err(|_| outside("time"))?;
+    let (kind, owner) = match row.owner {
+        CertificateOwner::Device(id) => (DEVICE, id.as_uuid()),
+        CertificateOwner::Trunk(id) => (TRUNK, id.as_uuid()),
+    };
+    Ok(query
+        .bind(row.id.as_bytes().as_slice())
+        .bind(row.mailbox.as_bytes().as_slice())
+        .bind(kind)
+        .bind(owner.as_bytes().to_vec())
+        .bind(expires)
+        .bind(row.dialog.as_slice()))
+}
+
+/// A subscription, checked.
+pub(super) fn subscription(found: &SqliteRow) -> Result<SubscriptionRow, IndexError> {
+    let owner = id(found, "owner")?;
+    let kind = column::<String>(found, "owner_kind")?;
+    let expires = Timestamp::from_nanosecond(column::<i64>(found, "expires")?.into());
+    Ok(SubscriptionRow {
+        id: SubscriptionId::from_bytes(id(found, "id")?),
+        mailbox: MailboxId::from_bytes(id(found, "mailbox")?),
+        owner: match kind.as_str() {
+            DEVICE => CertificateOwner::Device(DeviceId::from_bytes(owner)),
+            TRUNK => CertificateOwner::Trunk(TrunkId::from_bytes(owner)),
+            _ => return Err(damaged("owner_kind")),
+        },
+        expires: expires.map_err(|_| damaged("expires"))?,
+        dialog: column(found, "dialog")?,
+    })
 }
 
 /// Binds a new message's columns in the order of [`super::sql::INSERT_MESSAGE`].

@@ -65,3 +65,13 @@ pub(super) const META: &str = "SELECT value FROM meta WHERE key = ?1";
 
 pub(super) const PUT_META: &str = "INSERT INTO meta (key, value) VALUES (?1, ?2) \
      ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
+pub(super) const PUT_SUBSCRIPTION: &str = "INSERT INTO subscription (id, mailbox, owner_kind, owner, expires, dialog) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO UPDATE \
+     SET mailbox = excluded.mailbox, owner_kind = excluded.owner_kind, owner = excluded.owner, \
+     expires = excluded.expires, dialog = excluded.dialog";
+
+pub(super) const REMOVE_SUBSCRIPTION: &str = "DELETE FROM subscription WHERE id = ?1";
+
+pub(super) const SUBSCRIPTIONS: &str =
+    "SELECT id, mailbox, owner_kind, owner, expires, dialog FROM subscription ORDER BY id";

@@ -120,6 +120,22 @@ impl SqliteIndex {
                 Ok(IndexReply::Directory(directory(&mut connection).await?))
             }
             IndexRequest::DirectoryPut { rows, before } => self.put_directory(&rows, before).await,
+            IndexRequest::SubscriptionPut(row) => {
+                let put = row::bind_subscription(sqlx::query(sql::PUT_SUBSCRIPTION), &row)?;
+                put.execute(&self.writer).await.map_err(failed)?;
+                Ok(IndexReply::SubscriptionPut)
+            }
+            IndexRequest::SubscriptionRemove(id) => {
+                let remove = sqlx::query(sql::REMOVE_SUBSCRIPTION).bind(id.as_bytes().as_slice());
+                remove.execute(&self.writer).await.map_err(failed)?;
+                Ok(IndexReply::SubscriptionRemoved)
+            }
+            IndexRequest::Subscriptions => {
+                let all = sqlx::query(sql::SUBSCRIPTIONS);
+                let found = all.fetch_all(&self.readers).await.map_err(failed)?;
+                let rows = found.iter().map(row::subscription).collect::<Result<_, _>>()?;
+                Ok(IndexReply::Subscriptions(rows))
+            }
             IndexRequest::MetaGet(key) => {
                 let value: Option<Vec<u8>> = sqlx::query_scalar(sql::META)
                     .bind(key)
@@ -353,13 +369,13 @@ async fn directory(connection: &mut SqliteConnection) -> Result<Vec<DirectoryRow
 
 async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), BackendError> {
     let first = include_str!("../../migrations/sqlite/0001_directory_and_messages.sql");
-    let migrations = vec![Migration::new(
-        1,
-        "directory and messages".into(),
-        MigrationType::Simple,
-        first.into_sql_str(),
-        false,
-    )];
+    let second = include_str!("../../migrations/sqlite/0002_subscriptions.sql");
+    let migration = |version, name: &'static str, sql: &'static str| {
+        let simple = MigrationType::Simple;
+        Migration::new(version, name.into(), simple, sql.into_sql_str(), false)
+    };
+    let migrations =
+        vec![migration(1, "directory and messages", first), migration(2, "subscriptions", second)];
     Migrator::with_migrations(migrations).run(pool).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) | MigrateError::VersionTooNew(version, _) => {
             BackendError::UnknownVersion {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use hushbox_backend::{MemoryIndex, SqliteIndex};
 use hushbox_policy::retention::RetentionRule;
+use hushbox_policy::{DeviceId, SubscriptionId, TrunkId};
 use hushbox_store::row::hash_of;
 use hushbox_store::{
-    Counts, Destruction, Index, IndexError, IndexReply, IndexRequest, Listing, MessageRow,
-    MessageState, StateChange,
+    CertificateOwner, Counts, Destruction, Index, IndexError, IndexReply, IndexRequest, Listing,
+    MessageRow, MessageState, StateChange, SubscriptionRow,
 };
 
 use crate::support::{Installation, MAILBOX, OTHER_MAILBOX, message};
@@ -26,6 +27,7 @@ async fn conforms<I: Index>(fresh: impl AsyncFn() -> I) {
     object_keys_are_listed_with_their_accounts(&fresh().await).await;
     a_directory_is_put_whole_and_only_onto_what_was_read(&fresh().await).await;
     values_are_kept_by_name(&fresh().await).await;
+    subscriptions_are_kept_replaced_and_removed(&fresh().await).await;
 }
 
 async fn insert(index: &impl Index, row: &MessageRow) {
@@ -257,6 +259,40 @@ async fn values_are_kept_by_name(index: &impl Index) {
         assert_eq!(get("root-key").await, Ok(IndexReply::Meta(Some(value))));
     }
     assert_eq!(get("utc").await, Ok(IndexReply::Meta(None)));
+}
+
+async fn subscriptions_are_kept_replaced_and_removed(index: &impl Index) {
+    let row = |byte: u8, owner: CertificateOwner| SubscriptionRow {
+        id: SubscriptionId::from_bytes([byte; 16]),
+        mailbox: MAILBOX,
+        owner,
+        expires: "2026-03-09T12:00:00.123456789Z".parse().unwrap(),
+        dialog: vec![1, 0, 255, byte],
+    };
+    let all = async || index.run(IndexRequest::Subscriptions).await.unwrap();
+    let put = async |row: &SubscriptionRow| {
+        let reply = index.run(IndexRequest::SubscriptionPut(Box::new(row.clone()))).await;
+        assert_eq!(reply, Ok(IndexReply::SubscriptionPut));
+    };
+    assert_eq!(all().await, IndexReply::Subscriptions(Vec::new()));
+    let phone = row(2, CertificateOwner::Device(DeviceId::from_bytes([7; 16])));
+    let pbx = row(1, CertificateOwner::Trunk(TrunkId::from_bytes([8; 16])));
+    put(&phone).await;
+    put(&pbx).await;
+    assert_eq!(all().await, IndexReply::Subscriptions(vec![pbx.clone(), phone.clone()]));
+    let refreshed = SubscriptionRow {
+        mailbox: OTHER_MAILBOX,
+        expires: "2026-03-09T13:00:00Z".parse().unwrap(),
+        dialog: Vec::new(),
+        ..phone.clone()
+    };
+    put(&refreshed).await;
+    assert_eq!(all().await, IndexReply::Subscriptions(vec![pbx.clone(), refreshed]));
+    for _ in 0..2 {
+        let reply = index.run(IndexRequest::SubscriptionRemove(phone.id)).await;
+        assert_eq!(reply, Ok(IndexReply::SubscriptionRemoved));
+    }
+    assert_eq!(all().await, IndexReply::Subscriptions(vec![pbx]));
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ async fn an_index_of_a_later_program_and_a_file_that_is_none_are_refused() {
     .unwrap();
     pool.close().await;
     let error = SqliteIndex::open(folder.path()).await.unwrap_err();
-    assert!(matches!(error, BackendError::UnknownVersion { version: 2, .. }), "{error}");
+    assert!(matches!(error, BackendError::UnknownVersion { version: 3, .. }), "{error}");
 
     std::fs::write(&path, vec![b'x'; 10_000]).unwrap();
     let error = SqliteIndex::open(folder.path()).await.unwrap_err();

@@ -18,6 +18,8 @@ pub(super) enum Challenged {
     Invite(Session),
     /// A request inside a dialog, from elsewhere.
     Elsewhere(RequestId),
+    /// A SUBSCRIBE.
+    Subscribe(RequestId),
 }
 
 /// When a wrong digest is answered.

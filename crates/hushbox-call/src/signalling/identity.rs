@@ -1,7 +1,9 @@
 //! Who calls: a certificate, else digest, else (on `lab`) an address.
 
 use hushbox_policy::{DeviceId, Now, Profile, TrunkId};
-use hushbox_sip::{Algorithm, Authorization, CallIdHash, Elsewhere, Flow, Invite, Transport};
+use hushbox_sip::{
+    Algorithm, Authorization, CallIdHash, Elsewhere, Flow, Invite, Subscribe, Transport,
+};
 use hushbox_store::keys::DigestAlgorithm;
 
 use super::{Peer, Signalling, unix_secs};
@@ -46,6 +48,12 @@ impl<'a> From<&'a Invite> for Shown<'a> {
             from_user: invite.from_user.as_deref(),
             authorization: invite.authorization.as_ref(),
         }
+    }
+}
+
+impl<'a> From<&'a Subscribe> for Shown<'a> {
+    fn from(subscribe: &'a Subscribe) -> Self {
+        Self { method: "SUBSCRIBE", ..Shown::from(&subscribe.request) }
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hushbox_policy::{CallId, DeviceId, TrunkId};
+use hushbox_policy::{CallId, DeviceId, MailboxId, SubscriptionId, TrunkId};
 use hushbox_sip::{Attempt, CallIdHash, Destination, Flow};
-use hushbox_store::Directory;
 use hushbox_store::keys::ServiceKey;
+use hushbox_store::{Counts, Directory, SubscriptionRow};
 
+use crate::limits;
 use crate::setup::{CallSetup, FromSignalling, ToSignalling};
 
 /// Whom a connection's certificate stands for.
@@ -38,6 +39,26 @@ pub struct Config {
     pub calls_max: usize,
     /// Whether messages can't be opened: `*97` says so before any number.
     pub record_only: bool,
+    /// How lamps are told.
+    pub mwi: MwiConfig,
+}
+
+/// How lamps are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MwiConfig {
+    /// NOTIFYs a second, all subscriptions together.
+    pub notifies_per_second: u32,
+    /// How often what lamps have acknowledged is compared with the store.
+    pub compare_every: Duration,
+}
+
+impl Default for MwiConfig {
+    fn default() -> Self {
+        MwiConfig {
+            notifies_per_second: limits::NOTIFIES_PER_SECOND,
+            compare_every: limits::LAMPS_COMPARED_EVERY,
+        }
+    }
 }
 
 /// What happens to signalling. Its `Debug` hides what was sent: numbers, names and keys.
@@ -84,6 +105,17 @@ pub enum Input<'a> {
     },
     /// The directory has changed.
     Directory(Arc<Directory>),
+    /// The messages of a mailbox have changed.
+    MailboxChanged(MailboxId),
+    /// The answer to [`Output::Count`]; none where the index could not say.
+    Counted {
+        /// Whose messages.
+        mailbox: MailboxId,
+        /// How many.
+        counts: Option<Counts>,
+    },
+    /// The subscriptions of an earlier run, before anything else.
+    Restore(Vec<SubscriptionRow>),
     /// Whether the data disk has too little room for a new deposit.
     DiskFull(bool),
     /// Whether messages can't be opened.
@@ -115,6 +147,9 @@ impl fmt::Debug for Input<'_> {
             Input::Opened { flow, peer, .. } => write!(f, "Opened({flow:?}, {peer:?})"),
             Input::Unopened { attempt } => write!(f, "Unopened({})", attempt.0),
             Input::Directory(_) => f.write_str("Directory(…)"),
+            Input::MailboxChanged(mailbox) => write!(f, "MailboxChanged({mailbox})"),
+            Input::Counted { mailbox, counts } => write!(f, "Counted({mailbox}, {counts:?})"),
+            Input::Restore(rows) => write!(f, "Restore({} subscriptions)", rows.len()),
             Input::DiskFull(full) => write!(f, "DiskFull({full})"),
             Input::RecordOnly(only) => write!(f, "RecordOnly({only})"),
             Input::Drain => f.write_str("Drain"),
@@ -155,6 +190,12 @@ pub enum Output {
         /// What.
         says: FromSignalling,
     },
+    /// Count a mailbox's messages: [`Input::Counted`] must follow.
+    Count(MailboxId),
+    /// Keep a subscription, in place of what was kept under its id.
+    KeepSubscription(Box<SubscriptionRow>),
+    /// A subscription is over: what was kept of it may go.
+    ForgetSubscription(SubscriptionId),
     /// Who is at the other end of this connection is known now: a call from there was admitted. A connection that
     /// never gets so far is closed soon.
     Known {
@@ -177,6 +218,9 @@ impl fmt::Debug for Output {
             Output::Connect { attempt, .. } => write!(f, "Connect({})", attempt.0),
             Output::Start(setup) => write!(f, "Start({setup:?})"),
             Output::ToCall { call, says } => write!(f, "ToCall({call}, {says:?})"),
+            Output::Count(mailbox) => write!(f, "Count({mailbox})"),
+            Output::KeepSubscription(row) => write!(f, "KeepSubscription({})", row.id),
+            Output::ForgetSubscription(id) => write!(f, "ForgetSubscription({id})"),
             Output::Known { flow } => write!(f, "Known({flow:?})"),
             Output::Refused(refused) => write!(f, "Refused({refused:?})"),
             Output::Timeout(at) => write!(f, "Timeout({at:?})"),

@@ -18,6 +18,7 @@ fn signalling() -> Signalling {
         service_key: service_key(),
         calls_max: 4,
         record_only: false,
+        mwi: MwiConfig::default(),
     };
     Signalling::new(config, directory(), [5; 32])
 }

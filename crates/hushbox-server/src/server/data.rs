@@ -14,10 +14,12 @@ use hushbox_backend::lockout_file::LockoutFile;
 use hushbox_backend::objects::FolderObjects;
 use hushbox_backend::spool::{Recovered, Spool, SpoolOptions, shards_on_disk};
 use hushbox_backend::volume::folder::Folder;
-use hushbox_policy::{MessageId, NodeId};
+use hushbox_policy::{MailboxId, MessageId, NodeId};
 use hushbox_store::keys::{KeyId, ServiceKey};
 use hushbox_store::signing::NodeKey;
 use hushbox_store::{Audited, Directory, Index, IndexReply, IndexRequest};
+
+use tokio::sync::mpsc;
 
 use super::{ServerError, doing};
 use crate::audit_task::Audit;
@@ -26,6 +28,7 @@ use crate::config::Config;
 use crate::housekeeping::{AUDIT_HEAD, HIGHEST_UTC};
 use crate::locks::Locks;
 use crate::log_in::LogIns;
+use crate::mwi::WatchedIndex;
 use crate::pin_pool::PinPool;
 use crate::services::{Opening, Parts, Services};
 
@@ -39,12 +42,15 @@ pub(super) struct Data {
     pub(super) audited: Arc<BTreeMap<MessageId, Audited>>,
     pub(super) service_key: ServiceKey,
     pub(super) keys: KeyFiles,
+    /// The mailboxes whose messages change.
+    pub(super) changed: mpsc::UnboundedReceiver<MailboxId>,
 }
 
 impl Data {
     pub(super) async fn open(config: &Config) -> Result<Self, ServerError> {
         let keys = KeyFiles::at(&config.keys, &config.data);
         let index = SqliteIndex::open(&config.data).await?;
+        let (index, changed) = WatchedIndex::new(Arc::new(index));
         let index: Arc<dyn Index> = Arc::new(index);
         let clock = Arc::new(Clock::start(highest_utc(index.as_ref()).await?));
         let directory = Arc::new(directory(index.as_ref(), &keys).await?);
@@ -83,7 +89,7 @@ impl Data {
         };
         let services = Arc::new(Services::new(parts));
         let audited = Arc::new(audited);
-        Ok(Self { services, spools, audited, service_key: keys.service_key()?, keys })
+        Ok(Self { services, spools, audited, service_key: keys.service_key()?, keys, changed })
     }
 }
 

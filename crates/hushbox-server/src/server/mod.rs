@@ -12,7 +12,7 @@ use std::time::Instant;
 use hushbox_audit::{Event, EventName, Outcome, Who};
 use hushbox_backend::{BackendError, FolderLock};
 use hushbox_call::call::Recording;
-use hushbox_call::signalling::{Config as SignallingConfig, Signalling};
+use hushbox_call::signalling::{Config as SignallingConfig, Input, MwiConfig, Signalling};
 use hushbox_sip::{HostPort, Limits, Listener, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -39,7 +39,7 @@ use crate::sip_watch::SipWatch;
 use crate::sockets::Sockets;
 use crate::tls::{self, TlsError};
 use crate::trial::{Sip, Trial};
-use crate::{housekeeping, limits, random};
+use crate::{housekeeping, limits, mwi, random};
 use data::Data;
 pub(crate) use data::ROOT_KEY_ID;
 
@@ -151,7 +151,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         }
         None => None,
     };
-    let signalling = Signalling::new(
+    let mut signalling = Signalling::new(
         SignallingConfig {
             sip: hushbox_sip::Config {
                 product: limits::PRODUCT.to_owned(),
@@ -166,16 +166,21 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
             service_key: data.service_key,
             calls_max: config.calls_max,
             record_only,
+            mwi: MwiConfig::default(),
         },
         services.directory(),
         random::bytes(),
     );
+    let kept = mwi::subscriptions(&services).await;
+    signalling.handle_input(services.clock.now(), Input::Restore(kept));
+    tokio::spawn(mwi::tell_changes(data.changed, says.clone()));
     let (load, loaded) = watch::channel(Load::default());
     let task = SignallingTask {
         signalling,
         clock: Arc::clone(&services.clock),
         udp,
         shards: shards.clone(),
+        mwi: mwi::Mwi::start(Arc::clone(&services), says.clone()),
         load,
         watch: SipWatch::new(Arc::clone(&services.trace), services.directory()),
     };

@@ -340,6 +340,22 @@ impl Endpoint {
         self.revoke(now, subscription, reason, body);
     }
 
+    /// Says whose this subscription is, where its request showed that and not its connection: see
+    /// [`Endpoint::recognise`].
+    pub fn recognise_subscriber(&mut self, subscription: Subscription, identity: u64) {
+        self.notifier.recognise(subscription, identity);
+    }
+
+    /// Whether two subscriptions are of one place: then the earlier one is of a telephone that has started again.
+    pub fn is_same_place(&self, one: Subscription, other: Subscription) -> bool {
+        self.notifier.is_same_place(one, other)
+    }
+
+    /// Forgets a subscription without a word.
+    pub fn forget_subscription(&mut self, subscription: Subscription) {
+        self.unsubscribe(subscription, crate::subscription::Unsubscribed::Revoked);
+    }
+
     /// What has to be kept of a subscription so that it survives a restart; `None` of one that is over.
     pub fn keep(&self, subscription: Subscription) -> Option<KeptSubscription> {
         self.kept(subscription)

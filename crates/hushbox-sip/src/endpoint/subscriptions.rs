@@ -82,6 +82,17 @@ impl Notifier {
         self.watches.len()
     }
 
+    pub(super) fn recognise(&mut self, subscription: Subscription, identity: u64) {
+        if let Some(watch) = self.watches.get_mut(&subscription) {
+            watch.identity = Some(identity);
+        }
+    }
+
+    pub(super) fn is_same_place(&self, one: Subscription, other: Subscription) -> bool {
+        let target = |id| self.watches.get(&id).map(|watch: &Watch| watch.dialog.remote_target());
+        target(one).is_some() && target(one) == target(other)
+    }
+
     /// What else is held.
     pub(super) fn others(&self) -> usize {
         self.asked.len() + self.dialogs.len()
