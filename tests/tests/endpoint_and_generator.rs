@@ -125,6 +125,12 @@ impl Application {
                 self.leg = Some(leg);
                 self.endpoint.answer(now, session, sdp);
             }
+            Event::Subscribe { request, .. } => {
+                self.endpoint.reject_subscribe(now, request, Rejection::new(403));
+            }
+            Event::Notified { .. }
+            | Event::SubscriptionEnding { .. }
+            | Event::Unsubscribed { .. } => {}
             Event::Acknowledged { session, answer } => {
                 if let (Some(answer), Some(leg)) = (answer, &mut self.leg) {
                     leg.handle_answer(now, &answer).expect("an answer to our offer");
