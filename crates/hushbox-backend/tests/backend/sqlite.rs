@@ -108,7 +108,7 @@ async fn an_index_of_a_later_program_and_a_file_that_is_none_are_refused() {
     let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
     sqlx::query(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-         VALUES (2, 'later', 1, x'00', 0)",
+         VALUES (3, 'later', 1, x'00', 0)",
     )
     .execute(&pool)
     .await
