@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hushbox_call::EndReason;
+use hushbox_call::signalling::Why;
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
@@ -12,14 +13,24 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
+/// The names in the first column of a page's part, sorted.
+fn rows(text: &str) -> Vec<&str> {
+    let names = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names
+}
+
 #[test]
-fn every_end_reason_is_explained_to_operators() {
+fn every_end_reason_and_refusal_is_explained_to_operators() {
     let text = read(&root().join("docs/end-reasons.md"));
-    for reason in EndReason::ALL {
-        assert!(text.contains(&format!("| `{reason}` |")), "{reason} has no row");
-    }
-    let rows = text.lines().filter(|l| l.starts_with("| `")).count();
-    assert_eq!(rows, EndReason::ALL.len(), "and no other has one");
+    let (ends, refusals) = text.split_once("# Why a call was refused").expect("both parts");
+    let mut reasons = EndReason::ALL.map(EndReason::as_str);
+    reasons.sort_unstable();
+    assert_eq!(rows(ends), reasons);
+    let mut whys = Why::ALL.map(Why::as_str);
+    whys.sort_unstable();
+    assert_eq!(rows(refusals), whys);
 }
 
 #[test]

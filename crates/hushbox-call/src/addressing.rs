@@ -17,6 +17,8 @@ mod names;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use hushbox_policy::{AddressRule, Addressing};
 use hushbox_sip::retargeting::{Diversion, HistoryEntry, Unreadable, VoicemailUri};
 use hushbox_sip::{Invite, OwnedUri};
@@ -60,6 +62,15 @@ pub struct Resolution<'a> {
     pub outcome: Outcome<'a>,
     /// What was left aside, and why, as it stands in the request.
     pub ignored: Vec<Ignored>,
+}
+
+impl Resolution<'_> {
+    /// The places that this caller is trusted with and that name somebody else.
+    #[must_use]
+    pub fn conflicts(&self) -> BTreeSet<AddressRule> {
+        let conflicts = |ignored: &&Ignored| ignored.why == WhyIgnored::LaterRule;
+        self.ignored.iter().filter(conflicts).map(|ignored| ignored.rule).collect()
+    }
 }
 
 /// Where a call goes.

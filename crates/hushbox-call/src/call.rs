@@ -5,6 +5,7 @@
 //! few of each under way. It ends with exactly one [`Output::Ended`].
 
 mod access;
+mod announcement;
 mod deposit;
 mod interface;
 mod listening;
@@ -25,10 +26,12 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::limits::SETTLE_MAX;
-use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
+use crate::setup::{CallSetup, Chosen, FromSignalling, Purpose, ToSignalling};
+use crate::tui::announcement::Announcement;
 use crate::tui::login::{LockAnswer, PinAnswer, Refusal, Source};
 use crate::tui::menu::Ticket;
 use crate::{EndReason, tui};
+use announcement::AnnouncementCall;
 use deposit::DepositCall;
 pub use interface::{
     CallReport, Input, LogInReply, LogInRequest, Output, Parts, Recording, SpoolReply, SpoolRequest,
@@ -51,6 +54,8 @@ pub struct Call {
     /// Why the caller ended it.
     cause: Option<ReasonCause>,
     purpose: &'static str,
+    /// What named the mailbox.
+    chosen: Option<Chosen>,
     /// The dialogue's last state before it was over.
     last_stage: &'static str,
     leg_deadline: Option<Instant>,
@@ -70,6 +75,7 @@ enum State {
 enum Dialogue {
     Deposit(Box<DepositCall>),
     Retrieval(Box<RetrievalCall>),
+    Announcement(AnnouncementCall),
 }
 
 /// What a dialogue may touch of its call.
@@ -118,8 +124,10 @@ impl Call {
         };
         let awaits_answer = setup.offer.is_none();
         let mut rng = ChaCha20Rng::from_seed(parts.seed);
+        let mut chosen = None;
         let (dialogue, purpose) = match setup.purpose {
-            Purpose::Deposit { mailbox, profile, cause } => {
+            Purpose::Deposit { mailbox, profile, cause, why } => {
+                chosen = Some(why);
                 let mut random = [0; 10];
                 rng.fill_bytes(&mut random);
                 let millis = u64::try_from(now.utc.as_millisecond()).unwrap_or(0);
@@ -133,6 +141,10 @@ impl Call {
                     parts.recording,
                 );
                 (Dialogue::Deposit(Box::new(deposit)), "deposit")
+            }
+            Purpose::RefusedDeposit { .. } => {
+                let announcement = AnnouncementCall::new(Announcement::too_many_messages());
+                (Dialogue::Announcement(announcement), "refused-deposit")
             }
             Purpose::Retrieval(device) => {
                 let who = match parts.directory.device(device).map(|device| &device.bound) {
@@ -159,6 +171,7 @@ impl Call {
             session_over: false,
             cause: None,
             purpose,
+            chosen,
             last_stage: "Unconfirmed",
             leg_deadline: None,
             audits: VecDeque::new(),
@@ -191,6 +204,7 @@ impl Call {
         match &self.dialogue {
             Dialogue::Deposit(deposit) => deposit.stage(),
             Dialogue::Retrieval(retrieval) => retrieval.stage(),
+            Dialogue::Announcement(announcement) => announcement.stage(),
         }
     }
 
@@ -213,6 +227,9 @@ impl Call {
                         deposit.input(now, context, tui::deposit::Input::Timeout);
                     }
                     Dialogue::Retrieval(retrieval) => retrieval.timeout(now, context),
+                    Dialogue::Announcement(announcement) => {
+                        announcement.input(now, context, tui::announcement::Input::Timeout);
+                    }
                 });
             }
             Input::Signalling(says) => self.signalling(now, says),
@@ -254,6 +271,9 @@ impl Call {
                 Dialogue::Retrieval(retrieval) => {
                     retrieval.hung_up(now, context, EndReason::Shutdown);
                 }
+                Dialogue::Announcement(announcement) => {
+                    announcement.input(now, context, tui::announcement::Input::Shutdown);
+                }
             }),
         }
         self.run(now);
@@ -267,6 +287,7 @@ impl Call {
         let dialogue = match (self.state, &self.dialogue) {
             (State::Talking, Dialogue::Deposit(deposit)) => deposit.deadline(),
             (State::Talking, Dialogue::Retrieval(retrieval)) => retrieval.deadline(),
+            (State::Talking, Dialogue::Announcement(announcement)) => announcement.deadline(),
             (State::Settling(_, until), _) => Some(until),
             (State::Ended, _) => None,
         };
@@ -317,17 +338,23 @@ impl Call {
         }
         self.confirmed = true;
         media.leg.start(now.monotonic);
-        let purpose = self.purpose;
+        let (purpose, chosen) = (self.purpose, self.chosen.take());
         self.with_dialogue(|dialogue, context| {
             let mut event = AuditEvent::new(EventName::CallIn, Who::Stranger);
             event.call = Some(context.call);
             event.detail = event.detail.with("purpose", purpose);
+            if let Some(chosen) = &chosen {
+                event.detail = chosen.noted_in(event.detail);
+            }
             context.audit(event);
             match dialogue {
                 Dialogue::Deposit(deposit) => {
                     deposit.input(now, context, tui::deposit::Input::Confirmed);
                 }
                 Dialogue::Retrieval(retrieval) => retrieval.confirmed(now, context),
+                Dialogue::Announcement(announcement) => {
+                    announcement.input(now, context, tui::announcement::Input::Confirmed);
+                }
             }
         });
     }
@@ -338,6 +365,9 @@ impl Call {
                 deposit.input(now, context, tui::deposit::Input::HungUp(reason));
             }
             Dialogue::Retrieval(retrieval) => retrieval.hung_up(now, context, reason),
+            Dialogue::Announcement(announcement) => {
+                announcement.input(now, context, tui::announcement::Input::HungUp(reason));
+            }
         });
     }
 
@@ -385,6 +415,9 @@ impl Call {
                     self.with_dialogue(|dialogue, context| match dialogue {
                         Dialogue::Deposit(deposit) => deposit.leg_event(now, context, event),
                         Dialogue::Retrieval(retrieval) => retrieval.leg_event(now, context, event),
+                        Dialogue::Announcement(announcement) => {
+                            announcement.leg_event(now, context, &event);
+                        }
                     });
                 }
                 hushbox_media::Output::Timeout(deadline) => {
@@ -409,6 +442,7 @@ impl Call {
         let over = match &self.dialogue {
             Dialogue::Deposit(deposit) => deposit.over,
             Dialogue::Retrieval(retrieval) => retrieval.over,
+            Dialogue::Announcement(announcement) => announcement.over,
         };
         if let (State::Talking, Some(reason)) = (self.state, over) {
             if let Some(media) = &mut self.media {
@@ -460,6 +494,7 @@ impl Call {
         let (saved, heard, lost_changes) = match &self.dialogue {
             Dialogue::Deposit(deposit) => (deposit.saved, 0, 0),
             Dialogue::Retrieval(retrieval) => (None, retrieval.heard, retrieval.lost_changes),
+            Dialogue::Announcement(_) => (None, 0, 0),
         };
         self.outputs.push_back(Output::Signalling(ToSignalling::Over));
         self.outputs.push_back(Output::Ended(Box::new(CallReport {

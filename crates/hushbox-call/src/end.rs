@@ -28,6 +28,10 @@ pub enum EndReason {
     NotFromThisTelephone,
     /// `*97` on a server that can't open messages: put `keys/root.key` back (see `check-config`) and restart.
     RecordOnly,
+    /// The caller had left as many messages in this mailbox as one caller may in a while, heard so, and left none. If
+    /// it repeats, somebody floods the mailbox, or a PBX sends calls round; if its callers are people, raise
+    /// `limits.deposits_per_caller_max`.
+    TooManyMessages,
     /// No key for too long after log-in. Nothing to do.
     Idle,
     /// A session reached its longest length. Nothing to do.
@@ -60,7 +64,7 @@ pub enum EndReason {
 
 impl EndReason {
     /// Every reason, for tables of metrics and documentation.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Completed,
         Self::LoggedOff,
         Self::CallerHungUp,
@@ -70,6 +74,7 @@ impl EndReason {
         Self::Locked,
         Self::NotFromThisTelephone,
         Self::RecordOnly,
+        Self::TooManyMessages,
         Self::Idle,
         Self::SessionLimit,
         Self::Revoked,
@@ -96,6 +101,7 @@ impl EndReason {
             Self::Locked => "locked",
             Self::NotFromThisTelephone => "not-from-this-telephone",
             Self::RecordOnly => "record-only",
+            Self::TooManyMessages => "too-many-messages",
             Self::Idle => "idle",
             Self::SessionLimit => "session-limit",
             Self::Revoked => "revoked",

@@ -38,8 +38,35 @@ pub const LOG_OFF_FAREWELL_MAX: Duration = Duration::from_millis(2500);
 pub const SKIP: Duration = Duration::from_secs(3);
 /// Mailboxes that a person can choose from: one key each.
 pub const MAILBOX_CHOICES_MAX: usize = 9;
-/// What a refused call is told to wait.
-pub const RETRY_AFTER_SECS: u32 = 30;
+/// What a refused call is told to wait at least, and what is drawn on top of it at most: who is refused together does
+/// not come back together.
+pub const RETRY_AFTER_SECS: u32 = 5;
+/// The same where it takes longer until there is room: on a disk, or while the server stops.
+pub const RETRY_AFTER_LONG_SECS: u32 = 30;
+/// One in so many places is for calls that hear only that they were in vain.
+pub const ANNOUNCED_ONE_IN: usize = 20;
+/// Callers of mailboxes whose calls are counted.
+pub const FLOOD_CALLERS_MAX: usize = 16_384;
+/// How often the parts of a server say how they keep up, and how often what is refused changes.
+pub const STRAIN_EVERY: Duration = Duration::from_millis(500);
+/// A part whose timers come so late, twice in a row, is behind.
+pub const STRAIN_LATE_HIGH: Duration = Duration::from_millis(200);
+/// One whose timers come no later than this is in time.
+pub const STRAIN_LATE_LOW: Duration = Duration::from_millis(50);
+/// A disk that has been syncing for so long is behind.
+pub const STRAIN_SYNC_HIGH: Duration = Duration::from_secs(2);
+/// One that has been syncing no longer than this is in time.
+pub const STRAIN_SYNC_LOW: Duration = Duration::from_millis(500);
+/// A queue that is so full of a hundred is behind.
+pub const STRAIN_QUEUE_HIGH_PERCENT: u8 = 50;
+/// One that is no fuller is in time.
+pub const STRAIN_QUEUE_LOW_PERCENT: u8 = 10;
+/// A part that has said nothing for so long is stuck.
+pub const STRAIN_SILENT_MAX: Duration = Duration::from_secs(5);
+/// Parts that are listened to: as many shards as there may be, and signalling.
+pub const STRAIN_PARTS_MAX: usize = 65;
+/// For how long a PBX keeps calls to itself that it was asked to (RFC 7339 §4.3), unless it hears something newer.
+pub const OVERLOAD_VALIDITY: Duration = Duration::from_secs(2);
 /// Wrong digests of an address that are answered at once in a [`WRONG_DIGEST_WINDOW`].
 pub const WRONG_DIGESTS_AT_ONCE: u32 = 10;
 /// The window in which they are counted.

@@ -80,6 +80,8 @@ prompts! {
     NOT_FROM_THIS_TELEPHONE = "not-from-this-telephone",
     /// "Messages can't be opened now."
     CANNOT_BE_OPENED = "cannot-be-opened",
+    /// "Too many messages were left from this number. Goodbye."
+    TOO_MANY_MESSAGES = "too-many-messages",
     /// "Try again."
     TRY_AGAIN_LATER = "try-again-later",
     /// "You have".

@@ -1,10 +1,14 @@
 //! What a call starts with, and what it says to signalling and hears from it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
+use hushbox_audit::Detail;
 use hushbox_media::Security;
-use hushbox_policy::{CallId, CallerName, CallerNumber, DeviceId, Profile, Surface};
+use hushbox_policy::{
+    AddressRule, CallId, CallerName, CallerNumber, DeviceId, Profile, Surface, Wish,
+};
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{CallIdHash, Reason, Rejection, RequestId, Transport};
 use hushbox_store::model::Mailbox;
@@ -69,6 +73,15 @@ pub enum Purpose {
         profile: Profile,
         /// Why its person did not take the call, where that is known: it picks the greeting.
         cause: Option<Cause>,
+        /// What named it.
+        why: Chosen,
+    },
+    /// Leaving one more message in this mailbox than a caller may in a while: that is all the caller hears.
+    RefusedDeposit {
+        /// In this mailbox.
+        mailbox: Box<Mailbox>,
+        /// Under the profile of its account now.
+        profile: Profile,
     },
     /// Hearing messages, from this device.
     Retrieval(DeviceId),
@@ -76,11 +89,55 @@ pub enum Purpose {
     RefusedRetrieval(Refusal),
 }
 
+/// Why it is this mailbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// What in the request named it; none where it is the catch-all mailbox.
+    pub rule: Option<AddressRule>,
+    /// What else in it was believed, named somebody else, and came later.
+    pub against: BTreeSet<AddressRule>,
+}
+
+impl Chosen {
+    /// What the audit log has of it where a request contradicts itself: what held, and what was left aside.
+    pub(crate) fn noted_in(&self, mut detail: Detail) -> Detail {
+        if self.against.is_empty() {
+            return detail;
+        }
+        detail = detail.with("mailbox-by", self.rule.map_or("catch-all", AddressRule::as_str));
+        for rule in &self.against {
+            let name = match rule {
+                AddressRule::Target => "against-target",
+                AddressRule::HistoryInfo => "against-history-info",
+                AddressRule::Diversion => "against-diversion",
+                AddressRule::RequestUri => "against-request-uri",
+            };
+            detail = detail.with(name, true);
+        }
+        detail
+    }
+}
+
+impl Purpose {
+    /// What that is for admission.
+    pub(crate) fn wish(&self) -> Wish {
+        match self {
+            Purpose::Deposit { .. } => Wish::Deposit,
+            Purpose::RefusedDeposit { .. } => Wish::TooManyDeposits,
+            Purpose::Retrieval(_) => Wish::Retrieval,
+            Purpose::RefusedRetrieval(_) => Wish::HopelessRetrieval,
+        }
+    }
+}
+
 impl fmt::Debug for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Purpose::Deposit { mailbox, profile, .. } => {
                 write!(f, "Deposit({}, {profile:?})", mailbox.id)
+            }
+            Purpose::RefusedDeposit { mailbox, .. } => {
+                write!(f, "RefusedDeposit({})", mailbox.id)
             }
             Purpose::Retrieval(device) => write!(f, "Retrieval({device})"),
             Purpose::RefusedRetrieval(refusal) => write!(f, "RefusedRetrieval({refusal:?})"),

@@ -5,11 +5,15 @@
 //! becomes a [`CallSetup`] for a [`Call`](crate::Call) somewhere else; the two talk by [`FromSignalling`] and
 //! [`ToSignalling`].
 
+mod admission;
 mod elsewhere;
+mod flood;
 mod guard;
 mod identity;
 mod interface;
 mod kept;
+mod overload;
+mod places;
 mod subscriptions;
 mod target;
 #[cfg(test)]
@@ -20,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hushbox_policy::{CallId, CallerName, CallerNumber, Now};
+use hushbox_policy::{CallId, CallerName, Now};
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{
     Authenticator, CallIdHash, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite,
@@ -32,12 +36,15 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::EndReason;
-use crate::limits;
 use crate::mwi::{Lamps, Watcher};
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
+use flood::Flood;
 use guard::{Challenged, Guard};
 use identity::{Caller, Shown, Verdict};
-pub use interface::{Config, Input, MwiConfig, Output, Peer, Refused, Why};
+pub use interface::{Admission, Config, Input, MwiConfig, Output, Peer, Refused, Why};
+use overload::Overload;
+pub use overload::{Part, Strain};
+use places::Places;
 pub use subscriptions::Lamp;
 use subscriptions::Watching;
 
@@ -57,7 +64,9 @@ pub struct Signalling {
     guard: Guard,
     watching: BTreeMap<Subscription, Watching>,
     lamps: Lamps,
-    calls_max: usize,
+    places: Places,
+    flood: Flood,
+    overload: Overload,
     record_only: bool,
     disk_full: bool,
     draining: bool,
@@ -73,12 +82,15 @@ impl Signalling {
             rng.fill_bytes(&mut bytes);
             bytes
         };
+        let mut endpoint = Endpoint::new(config.sip.clone(), seed());
+        endpoint.set_neighbour_addresses(directory.lab_addresses());
         Self {
-            product: config.sip.product.clone(),
-            endpoint: Endpoint::new(config.sip, seed()),
+            product: config.sip.product,
+            endpoint,
             authenticator: Authenticator::new(&config.realm, seed()),
             service_key: config.service_key,
             directory,
+            flood: Flood::new(config.admission.deposits_per_caller, &seed()),
             rng: ChaCha20Rng::from_seed(seed()),
             connections: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -87,7 +99,8 @@ impl Signalling {
             guard: Guard::default(),
             watching: BTreeMap::new(),
             lamps: Lamps::new(config.mwi.notifies_per_second, config.mwi.compare_every),
-            calls_max: config.calls_max,
+            places: Places::new(&config.admission),
+            overload: Overload::default(),
             record_only: config.record_only,
             disk_full: false,
             draining: false,
@@ -126,6 +139,11 @@ impl Signalling {
             Input::Restore(rows) => self.restore(now, rows),
             Input::DiskFull(full) => self.disk_full = full,
             Input::RecordOnly(record_only) => self.record_only = record_only,
+            Input::Strain { part, strain } => {
+                if self.overload.report(at, part, strain) {
+                    self.tell_neighbours(now);
+                }
+            }
             Input::Drain => self.draining = true,
             Input::Call { call, says } => self.call_says(at, call, says),
             Input::Timeout => {
@@ -173,11 +191,6 @@ impl Signalling {
         self.calls.is_empty() && self.sessions.is_empty()
     }
 
-    /// Why a caller who wants to leave a message would be refused now, whoever it is: what readiness says.
-    pub fn refuses(&self) -> Option<Why> {
-        self.busy(true)
-    }
-
     /// Shows `tap` every SIP message that comes in from now on.
     pub fn set_tap(&mut self, tap: Box<dyn Tap>) {
         self.endpoint.set_tap(tap);
@@ -212,11 +225,15 @@ impl Signalling {
         if let Some(identity) = peer.number() {
             self.endpoint.identify(connection, identity);
         }
+        if matches!(peer, Peer::Trunk(_)) {
+            self.endpoint.add_neighbour(connection);
+        }
     }
 
     /// Removing a record ends its calls and closes its connections (design.md "Who may call").
     fn directory_changed(&mut self, now: Now, directory: Arc<Directory>) {
         let before = std::mem::replace(&mut self.directory, directory);
+        self.endpoint.set_neighbour_addresses(self.directory.lab_addresses());
         let gone = |peer: &Peer| match peer {
             Peer::Nobody | Peer::Ambiguous => false,
             Peer::Device(id) => {
@@ -322,6 +339,7 @@ impl Signalling {
     fn call_says(&mut self, at: Instant, call: CallId, says: ToSignalling) {
         if says == ToSignalling::Over {
             self.callers.remove(&call);
+            self.places.leave(call);
             if let Some(Some(session)) = self.calls.remove(&call) {
                 self.sessions.remove(&session);
             }
@@ -413,25 +431,9 @@ impl Signalling {
         if let Some(rejection) = invite.after_authentication() {
             return Err(Judgement::Reject(rejection, Why::NotUnderstood));
         }
-        match self.busy(matches!(purpose, Purpose::Deposit { .. })) {
-            Some(why) => {
-                let rejection = Rejection::new(503).with_retry_after(limits::RETRY_AFTER_SECS);
-                Err(Judgement::Reject(rejection, why))
-            }
-            None => Ok((caller, purpose)),
-        }
-    }
-
-    /// Why no call gets in now.
-    fn busy(&self, deposit: bool) -> Option<Why> {
-        if self.draining {
-            Some(Why::Draining)
-        } else if self.calls.len() >= self.calls_max {
-            Some(Why::Full)
-        } else if self.disk_full && deposit {
-            Some(Why::DiskFull)
-        } else {
-            None
+        match self.find_room(now, invite, caller, purpose) {
+            Ok(purpose) => Ok((caller, purpose)),
+            Err(why) => Err(Judgement::Reject(self.no_room(why), why.into())),
         }
     }
 
@@ -448,6 +450,7 @@ impl Signalling {
         let id = CallId::from_parts(unix_millis(now), random);
         self.calls.insert(id, Some(session));
         self.callers.insert(id, caller);
+        self.places.take(id, purpose.wish(), caller.trunk());
         self.sessions.insert(session, id);
         if let (Caller::Device(_), Some(number)) = (caller, caller.number()) {
             self.endpoint.recognise(session, number);
@@ -456,14 +459,12 @@ impl Signalling {
             InviteBody::Sdp(sdp) => Some(sdp.clone()),
             InviteBody::None | InviteBody::Unsupported => None,
         };
-        let given = |text: &&str| !text.is_empty() && !text.eq_ignore_ascii_case("anonymous");
-        let number = invite.from_user.as_deref().filter(given);
-        let name = invite.from_display.as_deref().filter(given);
+        let name = invite.from_display.as_deref().filter(|text| admission::is_given(text));
         self.outputs.push_back(Output::Start(Box::new(CallSetup {
             id,
             purpose,
             offer,
-            caller_number: number.and_then(|number| CallerNumber::new(number).ok()),
+            caller_number: admission::caller_number(invite),
             caller_name: name.and_then(|name| CallerName::new(name).ok()),
             transport: invite.flow.transport,
             call_id_hash: invite.call_id_hash,

@@ -135,6 +135,7 @@ fn trunk(id: TrunkId, name: &str, accounts: &[AccountId], lab: &[IpAddr]) -> Ent
         accounts: accounts.to_vec(),
         lab_addresses: lab.to_vec(),
         addressing: Default::default(),
+        calls_max: None,
     })
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`authorise`] answers a [`Request`] over [`Facts`] with a [`Permit`] that only this crate can make; what is not
 //! in its table is denied. Around it stand the things a decision speaks of: [ids], numbers, PINs and their
-//! verifiers, profiles and the features they lock, the lock-out counters, the retention rules.
+//! verifiers, profiles and the features they lock, the lock-out counters, the retention rules, and whether there is room
+//! for a call.
 //!
 //! Absent on purpose: clocks, randomness, files, and any way to a message's audio. A [`Permit`] alone opens
 //! nothing: the audit log turns it into the proof that does.
@@ -10,7 +11,9 @@
 mod access;
 mod action;
 mod addressing;
+mod admission;
 mod caller;
+mod caller_key;
 mod error;
 mod factor;
 mod facts;
@@ -36,7 +39,9 @@ pub use action::{
     Undelete,
 };
 pub use addressing::{AddressRule, Addressing, DigitRule, Diverted};
+pub use admission::{AdmissionFacts, NoRoom, Room, Wish, admit};
 pub use caller::{CallerName, CallerNumber};
+pub use caller_key::{CallerKey, CallerKeys};
 pub use error::Error;
 pub use factor::{Pepper, PinVerifier};
 pub use facts::{

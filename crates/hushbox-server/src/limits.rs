@@ -8,6 +8,8 @@ pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 pub const FIRST_BYTE_MAX: Duration = Duration::from_secs(30);
 /// How long a connection may stay without a byte while nobody knows who is at its other end.
 pub const STRANGER_IDLE_MAX: Duration = Duration::from_secs(60);
+/// How long a connection may stay at all while nobody knows who is at its other end, whatever it sends.
+pub const STRANGER_MAX: Duration = Duration::from_secs(300);
 /// One in so many connections is kept for peers whose certificate fits a record.
 pub const KEPT_FOR_KNOWN: usize = 4;
 /// How long any connection may stay without a byte: longer than the longest call.
@@ -40,6 +42,8 @@ pub const CONTROL_REPLY_BYTES: usize = 4 * 1024 * 1024;
 pub const CONTROL_CONNECTIONS: usize = 16;
 /// How long a control connection may stay without a request.
 pub const CONTROL_IDLE: Duration = Duration::from_secs(60);
+/// SIP sessions of strangers, who are asked who they are or wait for that: beside those of calls.
+pub const SPARE_SESSIONS: usize = 4096;
 /// Open files that the server needs beside calls and connections.
 pub const SPARE_FILES: u64 = 128;
 /// How often a rejected certificate is written to the audit log.

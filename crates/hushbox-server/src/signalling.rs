@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hushbox_call::limits::STRAIN_EVERY;
 use hushbox_call::setup::ToSignalling;
-use hushbox_call::signalling::{Input, Lamp, Output, Peer, Refused, Signalling, Why};
+use hushbox_call::signalling::{
+    Input, Lamp, Output, Part, Peer, Refused, Signalling, Strain, Why,
+};
 use hushbox_policy::{CallId, MailboxId};
 use hushbox_sip::{ConnectionId, Flow, Rejection};
 use hushbox_store::{CertificateOwner, Counts, Directory};
@@ -16,6 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::client_certificates::Match;
 use crate::clock::Clock;
 use crate::listener::{Acquaintance, Arrival};
+use crate::media_shard::strain::filled_percent;
 use crate::media_shard::{Shard, ToShard};
 use crate::metrics::EndpointGauges;
 use crate::mwi::Mwi;
@@ -40,6 +44,13 @@ pub enum ToSignallingTask {
     },
     /// The directory has changed.
     Directory(Arc<Directory>),
+    /// How a shard keeps up.
+    Strain {
+        /// Which shard.
+        part: Part,
+        /// How it does.
+        strain: Strain,
+    },
     /// The messages of a mailbox have changed.
     MailboxChanged(MailboxId),
     /// A mailbox's messages were counted, or could not be.
@@ -104,6 +115,8 @@ struct Running {
     calls: BTreeMap<CallId, usize>,
     full: FullShards,
     gauges: EndpointGauges,
+    /// Whether calls are refused for load.
+    sheds: bool,
 }
 
 /// The shards that have too little room on the disk. While there is one, no deposit is admitted: nobody can say on
@@ -136,10 +149,13 @@ impl SignallingTask {
             calls: BTreeMap::new(),
             full: FullShards::default(),
             gauges: EndpointGauges::new(),
+            sheds: false,
         };
         running.task.signalling.set_tap(Box::new(running.task.watch.clone()));
         let sleep = sleep_until(Instant::now());
         tokio::pin!(sleep);
+        let pulse = sleep_until(Instant::now() + STRAIN_EVERY);
+        tokio::pin!(pulse);
         loop {
             let deadline = running.drain().await;
             if let Some(deadline) = deadline {
@@ -155,6 +171,15 @@ impl SignallingTask {
                     None => return,
                 },
                 () = sleep.as_mut(), if deadline.is_some() => running.input(Input::Timeout),
+                () = pulse.as_mut() => {
+                    let strain = Strain {
+                        late: pulse.deadline().elapsed(),
+                        queue_percent: filled_percent(arrivals.capacity(), arrivals.max_capacity()),
+                        ..Strain::default()
+                    };
+                    running.strained(Part::Signalling, strain);
+                    pulse.as_mut().reset(Instant::now() + STRAIN_EVERY);
+                }
             }
         }
     }
@@ -208,6 +233,9 @@ impl Running {
                 self.task.watch.directory(Arc::clone(&directory));
                 self.input(Input::Directory(directory));
             }
+            ToSignallingTask::Strain { part, strain } => {
+                self.strained(part, strain);
+            }
             ToSignallingTask::MailboxChanged(mailbox) => self.input(Input::MailboxChanged(mailbox)),
             ToSignallingTask::Counted { mailbox, counts } => {
                 self.input(Input::Counted { mailbox, counts });
@@ -219,6 +247,22 @@ impl Running {
             ToSignallingTask::Ping(answer) => {
                 // Whoever asked may have gone.
                 let _gone = answer.send(());
+            }
+        }
+    }
+
+    fn strained(&mut self, part: Part, strain: Strain) {
+        self.input(Input::Strain { part, strain });
+        let sheds = self.task.signalling.shed_percent() > 0;
+        if std::mem::replace(&mut self.sheds, sheds) != sheds {
+            if sheds {
+                tracing::warn!(
+                    ?part,
+                    ?strain,
+                    "the server is behind: part of the new calls is refused"
+                );
+            } else {
+                tracing::info!("the server keeps up again: no call is refused for load");
             }
         }
     }
@@ -329,6 +373,9 @@ fn log(refused: Refused) {
         | Why::NotUnderstood
         | Why::DiskFull
         | Why::Full
+        | Why::TrunkFull
+        | Why::Overloaded
+        | Why::Flood
         | Why::Draining => tracing::info!(status, why, %sip, "a call was refused"),
     }
 }

@@ -34,6 +34,8 @@ pub struct Invite {
     pub interval_too_short: bool,
     /// Whether it would take the place of another call (RFC 3891).
     pub replaces: bool,
+    /// Whether it came from a neighbour that keeps calls to itself when it is asked to (RFC 7339).
+    pub restrains_itself: bool,
     /// The body.
     pub body: InviteBody,
     /// Every header field as it came.
@@ -55,6 +57,7 @@ impl Invite {
             refuses_sdp: false,
             interval_too_short: false,
             replaces: false,
+            restrains_itself: false,
             body: InviteBody::None,
             headers: Headers::default(),
         }

@@ -21,7 +21,9 @@ pub mod limits;
 pub mod message;
 pub mod mwi;
 mod outgoing;
+mod overload;
 pub mod pasted;
+pub mod rate;
 mod rejection;
 pub mod retargeting;
 mod subscription;
@@ -40,6 +42,7 @@ pub use invite::{CallIdHash, Elsewhere, Headers, Invite, InviteBody, OwnedUri};
 pub use limits::Limits;
 pub use message::Message;
 pub use outgoing::{Attempt, Destination, Outgoing, OwnContact, Response, Undelivered};
+pub use overload::OverloadControl;
 
 pub use rejection::{Reason, ReasonProtocol, Rejection};
 pub use subscription::{

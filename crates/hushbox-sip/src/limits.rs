@@ -62,6 +62,8 @@ pub const LAST_STATE_WAIT: Duration = Duration::from_secs(10);
 /// By how much CSeq goes on after a restart: more than the NOTIFYs of the longest subscription at one
 /// a second, none of whose numbers may come again (RFC 3261 §12.2.1.1).
 pub const CSEQ_LEAP: u32 = 1 << 18;
+/// Sources whose requests are counted.
+pub const MAX_SOURCES: usize = 16_384;
 /// Nonces whose use is remembered.
 pub const MAX_NONCES: usize = 65_536;
 /// How long a nonce is good for.
@@ -80,6 +82,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// How long a message on a stream may take to become whole.
     pub message_timeout: Duration,
+    /// Requests that begin something new, a second and source, neighbours aside; `None` counts none.
+    pub requests_per_source: Option<u32>,
     /// Answers to malformed messages, a second.
     pub error_replies_per_second: u32,
     /// The same to one address.
@@ -94,6 +98,7 @@ impl Default for Limits {
             transactions_max: 100_000,
             connections_max: 10_000,
             message_timeout: Duration::from_secs(10),
+            requests_per_source: Some(200),
             error_replies_per_second: 100,
             error_replies_per_source: 10,
         }

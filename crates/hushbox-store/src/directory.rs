@@ -261,6 +261,11 @@ impl Directory {
         self.trunks.get(self.trunks_by_address.get(&address.to_canonical())?)
     }
 
+    /// The addresses that are a trunk's on `lab` listeners.
+    pub fn lab_addresses(&self) -> BTreeSet<IpAddr> {
+        self.trunks_by_address.keys().copied().collect()
+    }
+
     /// Whose key this is (SHA-256 of the SubjectPublicKeyInfo).
     pub fn certificate_by_key(&self, key_hash: &[u8; 32]) -> Option<CertificateOwner> {
         self.certificates_by_key.get(key_hash).copied()

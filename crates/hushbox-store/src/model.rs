@@ -252,6 +252,9 @@ pub struct Trunk {
     /// How it names mailboxes.
     #[serde(default, skip_serializing_if = "is_usual")]
     pub addressing: Addressing,
+    /// Calls at once, where it has a limit of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_max: Option<u32>,
 }
 
 fn is_usual(addressing: &Addressing) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hushbox_backend::volume::sim::SimVolume;
+use hushbox_call::signalling::Admission;
 use hushbox_policy::{
     AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, MessageId, NodeId, Number, Pepper,
     PersonId, Pin, PinVerifier, Profile, SubscriptionId, TrunkId,
@@ -55,6 +56,8 @@ pub struct Installation {
     pub subscriptions: BTreeMap<SubscriptionId, SubscriptionRow>,
     /// The audio objects.
     pub objects: BTreeMap<ObjectKey, Bytes>,
+    /// How many calls its servers let in.
+    pub admission: Admission,
     /// How often a server was started on it: nothing random comes twice.
     pub starts: u64,
     /// The time when it was last used: a machine's clock goes on while it is off.
@@ -119,6 +122,7 @@ impl Installation {
                 accounts: vec![CLINIC, TRIAL],
                 lab_addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
                 addressing: Default::default(),
+                calls_max: None,
             }),
             Entity::Node(Node { id: NODE, public_key: node_key.public() }),
         ];
@@ -132,6 +136,11 @@ impl Installation {
             rows: BTreeMap::new(),
             subscriptions: BTreeMap::new(),
             objects: BTreeMap::new(),
+            admission: Admission {
+                calls_max: 100,
+                retrieval_reserved_percent: 5,
+                deposits_per_caller: None,
+            },
             starts: 0,
             utc: "2026-03-09T16:05:00Z".parse().expect("a time"),
         }

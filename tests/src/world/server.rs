@@ -120,7 +120,7 @@ impl Server {
             },
             realm: REALM.to_owned(),
             service_key: Installation::service_key(),
-            calls_max: 100,
+            admission: installation.admission,
             record_only: false,
             mwi: signalling::MwiConfig::default(),
         };

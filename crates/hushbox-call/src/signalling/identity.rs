@@ -25,6 +25,14 @@ impl Caller {
             Caller::Trunk(id) => Peer::Trunk(id).number(),
         }
     }
+
+    /// The PBX, if it is one.
+    pub(super) fn trunk(self) -> Option<TrunkId> {
+        match self {
+            Caller::Trunk(id) => Some(id),
+            Caller::Device(_) => None,
+        }
+    }
 }
 
 /// What a request shows of who sends it.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hushbox_policy::{CallId, DeviceId, MailboxId, SubscriptionId, TrunkId};
+use hushbox_policy::{CallId, DeviceId, MailboxId, NoRoom, SubscriptionId, TrunkId};
+use hushbox_sip::rate::Allowance;
 use hushbox_sip::{Attempt, CallIdHash, Destination, Flow};
 use hushbox_store::keys::ServiceKey;
 use hushbox_store::{Counts, Directory, SubscriptionRow};
 
+use super::overload::{Part, Strain};
 use crate::limits;
 use crate::setup::{CallSetup, FromSignalling, ToSignalling};
 
@@ -35,8 +37,8 @@ pub struct Config {
     pub realm: String,
     /// Opens the devices' digest secrets.
     pub service_key: ServiceKey,
-    /// Calls at once.
-    pub calls_max: usize,
+    /// How many calls are let in.
+    pub admission: Admission,
     /// Whether messages can't be opened: `*97` says so before any number.
     pub record_only: bool,
     /// How lamps are told.
@@ -59,6 +61,17 @@ impl Default for MwiConfig {
             compare_every: limits::LAMPS_COMPARED_EVERY,
         }
     }
+}
+
+/// How many calls are let in.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// Calls at once.
+    pub calls_max: usize,
+    /// Of a hundred places so many are kept for those who hear messages.
+    pub retrieval_reserved_percent: u8,
+    /// How many messages one caller may leave in one mailbox; `None` counts none.
+    pub deposits_per_caller: Option<Allowance>,
 }
 
 /// What happens to signalling. Its `Debug` hides what was sent: numbers, names and keys.
@@ -120,6 +133,13 @@ pub enum Input<'a> {
     DiskFull(bool),
     /// Whether messages can't be opened.
     RecordOnly(bool),
+    /// How a part of the server keeps up: each says so every [`STRAIN_EVERY`](crate::limits::STRAIN_EVERY).
+    Strain {
+        /// Which part.
+        part: Part,
+        /// How it does.
+        strain: Strain,
+    },
     /// The server stops: no new calls.
     Drain,
     /// A call says something.
@@ -152,6 +172,7 @@ impl fmt::Debug for Input<'_> {
             Input::Restore(rows) => write!(f, "Restore({} subscriptions)", rows.len()),
             Input::DiskFull(full) => write!(f, "DiskFull({full})"),
             Input::RecordOnly(only) => write!(f, "RecordOnly({only})"),
+            Input::Strain { part, strain } => write!(f, "Strain({part:?}, {strain:?})"),
             Input::Drain => f.write_str("Drain"),
             Input::Call { call, says } => write!(f, "Call({call}, {says:?})"),
             Input::Timeout => f.write_str("Timeout"),
@@ -264,13 +285,32 @@ pub enum Why {
     DiskFull,
     /// As many calls as there may be.
     Full,
+    /// As many calls of this trunk as it may have.
+    TrunkFull,
+    /// The server is behind.
+    Overloaded,
+    /// One caller's messages without end, and no room to say so.
+    Flood,
     /// The server stops.
     Draining,
 }
 
+impl From<NoRoom> for Why {
+    fn from(why: NoRoom) -> Self {
+        match why {
+            NoRoom::Draining => Why::Draining,
+            NoRoom::Full => Why::Full,
+            NoRoom::TrunkFull => Why::TrunkFull,
+            NoRoom::DiskFull => Why::DiskFull,
+            NoRoom::Overloaded => Why::Overloaded,
+            NoRoom::Flood => Why::Flood,
+        }
+    }
+}
+
 impl Why {
     /// Every reason, for tables of metrics and documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Challenged,
         Self::WrongDigest,
         Self::StaleNonce,
@@ -282,6 +322,9 @@ impl Why {
         Self::NotUnderstood,
         Self::DiskFull,
         Self::Full,
+        Self::TrunkFull,
+        Self::Overloaded,
+        Self::Flood,
         Self::Draining,
     ];
 
@@ -299,6 +342,9 @@ impl Why {
             Why::NotUnderstood => "not-understood",
             Why::DiskFull => "disk-full",
             Why::Full => "full",
+            Why::TrunkFull => "trunk-full",
+            Why::Overloaded => "overloaded",
+            Why::Flood => "flood",
             Why::Draining => "draining",
         }
     }

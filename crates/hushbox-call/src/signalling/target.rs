@@ -8,7 +8,7 @@ use hushbox_store::model::{Mailbox, MailboxPurpose};
 use super::Signalling;
 use super::identity::Caller;
 use crate::addressing::{self, Asker, Loop, Outcome, Question};
-use crate::setup::Purpose;
+use crate::setup::{Chosen, Purpose};
 use crate::tui::login::Refusal;
 
 /// The caller can't reach it.
@@ -45,7 +45,8 @@ impl Signalling {
             lab: invite.flow.transport != Transport::Tls,
             product: &self.product,
         };
-        match addressing::resolve(&question, invite).outcome {
+        let resolution = addressing::resolve(&question, invite);
+        match resolution.outcome {
             Outcome::Retrieval => Ok(self.retrieval(now, caller)),
             Outcome::Nobody => Err(nobody),
             Outcome::Loop(found) => Err(Unreachable::Loop(found)),
@@ -62,6 +63,7 @@ impl Signalling {
                     mailbox: Box::new(mailbox.clone()),
                     profile: account.profile,
                     cause: chosen.cause,
+                    why: Chosen { rule: chosen.rule, against: resolution.conflicts() },
                 })
             }
         }

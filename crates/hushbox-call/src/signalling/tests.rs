@@ -3,8 +3,11 @@
 use super::*;
 use crate::testing::{OTHER_TRUNK, REALM, TRUNK, device_id, directory, now, service_key};
 use crate::tui::login::Refusal;
+use hushbox_policy::Wish;
+use hushbox_sip::rate::Allowance;
 use hushbox_sip::{Algorithm, Authorization, OwnedUri, Transport, auth::ha1};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 fn signalling() -> Signalling {
     let sip = hushbox_sip::Config {
@@ -16,7 +19,11 @@ fn signalling() -> Signalling {
         sip,
         realm: REALM.to_owned(),
         service_key: service_key(),
-        calls_max: 4,
+        admission: Admission {
+            calls_max: 4,
+            retrieval_reserved_percent: 25,
+            deposits_per_caller: Some(Allowance::new(3, Duration::from_secs(600))),
+        },
         record_only: false,
         mwi: MwiConfig::default(),
     };
@@ -56,6 +63,7 @@ fn judge(signalling: &mut Signalling, invite: &Invite) -> String {
             assert!(signalling.directory.device(device).is_some());
             "retrieval".to_owned()
         }
+        Ok(Purpose::RefusedDeposit { mailbox, .. }) => format!("too many for {}", mailbox.number),
         Ok(Purpose::RefusedRetrieval(refusal)) => format!("{refusal:?}"),
         Err(Judgement::Reject(rejection, _)) => match rejection.retry_after {
             Some(_) => format!("{} Retry-After", rejection.status),
@@ -211,8 +219,9 @@ fn a_full_disk_stops_deposits_and_a_draining_or_full_server_all_calls() {
     assert_eq!(ask(&mut signalling, "sip:*97@clinic.example"), "503 Retry-After");
     signalling.draining = false;
     for n in 0..4 {
-        signalling.calls.insert(CallId::from_bytes([n; 16]), None);
+        signalling.places.take(CallId::from_bytes([n; 16]), Wish::Deposit, None);
     }
+    assert_eq!(signalling.refuses(), Some(Why::Full));
     assert_eq!(ask(&mut signalling, "sip:*97@clinic.example"), "503 Retry-After");
 }
 
@@ -414,4 +423,139 @@ fn a_caller_who_withholds_the_number_leaves_none() {
     let Output::Start(setup) = signalling.poll_output() else { panic!("no call") };
     assert!(setup.caller_number.is_none());
     assert_eq!(setup.caller_name.unwrap().expose(), "Mary Major");
+}
+
+/// Asks over TLS, as a trunk or a telephone, until the caller's own number is given.
+fn ask(signalling: &mut Signalling, peer: Peer, uri: &str, from: Option<&str>) -> String {
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), peer);
+    let mut call = invite(Transport::Tls, "198.51.100.7", uri);
+    call.from_user = from.map(ToOwned::to_owned);
+    judge(signalling, &call)
+}
+
+const ONE: &str = "sip:1001@clinic.example";
+
+#[test]
+fn a_caller_who_leaves_too_many_messages_hears_so_and_others_are_not_touched() {
+    let mut signalling = signalling();
+    let pbx = Peer::Trunk(TRUNK);
+    for from in [Some("+15551234567"), Some("anonymous")] {
+        for _ in 0..3 {
+            assert_eq!(ask(&mut signalling, pbx, ONE, from), "deposit 1001 Hipaa");
+        }
+        assert_eq!(ask(&mut signalling, pbx, ONE, from), "too many for 1001");
+    }
+    assert_eq!(ask(&mut signalling, pbx, ONE, None), "too many for 1001", "as anonymous");
+    assert_eq!(ask(&mut signalling, pbx, ONE, Some("+15557654321")), "deposit 1001 Hipaa");
+    let other = "sip:1002@clinic.example";
+    assert_eq!(ask(&mut signalling, pbx, other, Some("anonymous")), "deposit 1002 Hipaa");
+    let phone = device("c7099");
+    for _ in 0..9 {
+        let doctor = ask(&mut signalling, phone, "sip:1099@clinic.example", Some("c7099"));
+        assert_eq!(doctor, "deposit 1099 Hipaa", "the doctor asks as often as it likes");
+    }
+}
+
+#[test]
+fn who_is_refused_uses_up_nothing_of_the_quota() {
+    let mut signalling = signalling();
+    signalling.disk_full = true;
+    for _ in 0..9 {
+        assert_eq!(ask(&mut signalling, Peer::Trunk(TRUNK), ONE, None), "503 Retry-After");
+    }
+    signalling.disk_full = false;
+    assert_eq!(ask(&mut signalling, Peer::Trunk(TRUNK), ONE, None), "deposit 1001 Hipaa");
+}
+
+#[test]
+fn the_last_places_are_for_those_who_hear_messages() {
+    let mut signalling = signalling();
+    for n in 0..3 {
+        signalling.places.take(CallId::from_bytes([n; 16]), Wish::Deposit, None);
+    }
+    let retrieval = "sip:*97@clinic.example";
+    assert_eq!(ask(&mut signalling, device("c7001"), ONE, None), "503 Retry-After");
+    assert_eq!(ask(&mut signalling, Peer::Trunk(TRUNK), retrieval, None), "503 Retry-After");
+    assert_eq!(ask(&mut signalling, device("c7001"), retrieval, None), "retrieval");
+}
+
+#[test]
+fn a_trunk_has_a_limit_of_its_own_until_a_call_of_it_is_over() {
+    let mut signalling = signalling();
+    let entities = signalling.directory.entities().map(|entity| match entity {
+        hushbox_store::model::Entity::Trunk(mut trunk) => {
+            trunk.calls_max = Some(1);
+            hushbox_store::model::Entity::Trunk(trunk)
+        }
+        other => other,
+    });
+    let limited = Arc::new(Directory::of(entities.collect::<Vec<_>>()).unwrap());
+    signalling.handle_input(now(), Input::Directory(limited));
+    let call = CallId::from_bytes([1; 16]);
+    signalling.places.take(call, Wish::Deposit, Some(TRUNK));
+    assert_eq!(ask(&mut signalling, Peer::Trunk(TRUNK), ONE, None), "503 Retry-After");
+    assert_eq!(
+        ask(&mut signalling, Peer::Trunk(OTHER_TRUNK), "sip:2001@trial.example", None),
+        "deposit 2001 Standard"
+    );
+    assert_eq!(ask(&mut signalling, device("c7001"), ONE, None), "deposit 1001 Hipaa");
+    signalling.handle_input(now(), Input::Call { call, says: ToSignalling::Over });
+    assert_eq!(ask(&mut signalling, Peer::Trunk(TRUNK), ONE, None), "deposit 1001 Hipaa");
+}
+
+#[test]
+fn a_server_that_is_behind_refuses_some_messages_and_says_when_to_come_back() {
+    let mut signalling = signalling();
+    let mut now = now();
+    let behind = Strain { late: Duration::from_secs(1), ..Strain::default() };
+    for _ in 0..30 {
+        now.monotonic += crate::limits::STRAIN_EVERY;
+        signalling.handle_input(now, Input::Strain { part: Part::Shard(0), strain: behind });
+    }
+    assert_eq!(signalling.shed_percent(), 100);
+    assert_eq!(signalling.refuses(), Some(Why::Overloaded));
+    let mut call = invite(Transport::Tls, "198.51.100.7", ONE);
+    call.from_user = Some("+15551234567".to_owned());
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), Peer::Trunk(TRUNK));
+    let mut waits = std::collections::BTreeSet::new();
+    for _ in 0..50 {
+        let Err(Judgement::Reject(rejection, Why::Overloaded)) = signalling.judge(now, &call)
+        else {
+            panic!("refused")
+        };
+        waits.insert(rejection.retry_after.unwrap());
+        assert_eq!(rejection.status, 503);
+    }
+    assert!(waits.len() > 3, "they do not all come back at once: {waits:?}");
+    assert!(waits.iter().all(|secs| (5..=10).contains(secs)), "{waits:?}");
+    let retrieval = ask(&mut signalling, device("c7001"), "sip:*97@clinic.example", None);
+    assert_eq!(retrieval, "retrieval", "from the places that are kept");
+}
+
+#[test]
+fn what_contradicts_itself_in_a_trusted_request_is_part_of_the_call() {
+    use hushbox_policy::AddressRule;
+    let mut signalling = signalling();
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), Peer::Trunk(TRUNK));
+    let mut call = invite(Transport::Tls, "198.51.100.7", ONE);
+    let diversion = b"<sip:1002@clinic.example>;reason=user-busy".as_slice();
+    call.headers = hushbox_sip::Headers::new(vec![("Diversion".to_owned(), diversion.into())]);
+    let Ok((_, Purpose::Deposit { mailbox, why, .. })) = signalling.judge(now(), &call) else {
+        panic!("a deposit")
+    };
+    assert_eq!(mailbox.number.as_str(), "1002");
+    assert_eq!(why.rule, Some(AddressRule::Diversion));
+    assert_eq!(why.against, std::collections::BTreeSet::from([AddressRule::RequestUri]));
+    let detail = why.noted_in(hushbox_audit::Detail::new());
+    let said: Vec<String> = detail.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(said, ["against-request-uri=true", "mailbox-by=diversion"]);
+    // A telephone is believed its Request-URI alone: nothing contradicts it.
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), device("c7001"));
+    let Ok((_, Purpose::Deposit { mailbox, why, .. })) = signalling.judge(now(), &call) else {
+        panic!("a deposit")
+    };
+    assert_eq!(mailbox.number.as_str(), "1001");
+    assert!(
+        why.against.is_empty() && why.noted_in(hushbox_audit::Detail::new()).iter().count() == 0
+    );
 }

@@ -3,6 +3,7 @@
 //! Each stage is a state machine of one shape: inputs with the moment they happened, outputs taken one by one, a deadline.
 //! None of them knows SIP, RTP, the audit log or a key: [`crate::call`] joins them to those.
 
+pub mod announcement;
 pub mod deposit;
 pub mod digits;
 pub mod idle;

@@ -12,8 +12,8 @@ use hushbox_policy::RecordKind;
 use super::args::{List, Mailbox};
 use super::{Failure, load, mailbox, pin, table};
 use crate::control::directory::{
-    AccountFields, AliasFields, Bound, Change, ChangeRequest, DeviceFields, DirectoryRequest,
-    Fields, GrantFields, MailboxFields, Password, PersonFields, TrunkFields,
+    AccountFields, AliasFields, Bound, CallsMax, Change, ChangeRequest, DeviceFields,
+    DirectoryRequest, Fields, GrantFields, MailboxFields, Password, PersonFields, TrunkFields,
 };
 use crate::control::{Reply, Request, client};
 use args::{Account, Alias, BoundArgs, By, Device, Grant, Person, Remove, Trunk};
@@ -168,6 +168,10 @@ pub(super) fn trunk(command: Trunk) -> Result<(), Failure> {
             accounts: given(args.accounts),
             lab_addresses: given(args.lab_addresses).or(none),
             addressing: args.addressing.into(),
+            calls_max: args
+                .calls_max
+                .map(CallsMax::Calls)
+                .or(args.no_calls_max.then_some(CallsMax::None)),
         };
         Ok((args.by, Fields::Trunk(fields)))
     };

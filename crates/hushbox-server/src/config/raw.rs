@@ -78,6 +78,14 @@ pub struct Media {
 pub struct Limits {
     /// `calls_max`
     pub calls_max: Option<Located<i64>>,
+    /// `retrieval_reserved_percent`
+    pub retrieval_reserved_percent: Option<Located<i64>>,
+    /// `deposits_per_caller_max`
+    pub deposits_per_caller_max: Option<Located<i64>>,
+    /// `deposits_per_caller_secs`
+    pub deposits_per_caller_secs: Option<Located<i64>>,
+    /// `requests_per_source_max`
+    pub requests_per_source_max: Option<Located<i64>>,
     /// `connections_max`
     pub connections_max: Option<Located<i64>>,
     /// `connections_per_source_max`
@@ -188,6 +196,11 @@ pub fn read(text: &str, problems: &mut Vec<Problem>) -> Raw {
             }
             "limits" => {
                 raw.limits.calls_max = section.integer("calls_max");
+                raw.limits.retrieval_reserved_percent =
+                    section.integer("retrieval_reserved_percent");
+                raw.limits.deposits_per_caller_max = section.integer("deposits_per_caller_max");
+                raw.limits.deposits_per_caller_secs = section.integer("deposits_per_caller_secs");
+                raw.limits.requests_per_source_max = section.integer("requests_per_source_max");
                 raw.limits.connections_max = section.integer("connections_max");
                 raw.limits.connections_per_source_max =
                     section.integer("connections_per_source_max");

@@ -100,6 +100,14 @@ pub struct Config {
     pub shards: usize,
     /// Calls at once.
     pub calls_max: usize,
+    /// Of a hundred of them so many are kept for those who hear messages.
+    pub retrieval_reserved_percent: usize,
+    /// Messages that one caller may leave in one mailbox in [`Config::deposits_per_caller_window`]; 0 counts none.
+    pub deposits_per_caller_max: usize,
+    /// The time that they are counted in.
+    pub deposits_per_caller_window: Duration,
+    /// Requests a second that begin something new, from one address that is no trunk's; 0 counts none.
+    pub requests_per_source_max: usize,
     /// TCP and TLS connections at once.
     pub connections_max: usize,
     /// The same, from one address.
@@ -268,6 +276,30 @@ impl Resolver<'_> {
             advertised_address,
             shards: if shards == 0 { cores } else { shards },
             calls_max: self.integer("limits.calls_max", &raw.limits.calls_max, 1..=100_000, 2_000),
+            retrieval_reserved_percent: self.integer(
+                "limits.retrieval_reserved_percent",
+                &raw.limits.retrieval_reserved_percent,
+                0..=50,
+                5,
+            ),
+            deposits_per_caller_max: self.integer(
+                "limits.deposits_per_caller_max",
+                &raw.limits.deposits_per_caller_max,
+                0..=100_000,
+                30,
+            ),
+            deposits_per_caller_window: self.seconds(
+                "limits.deposits_per_caller_secs",
+                &raw.limits.deposits_per_caller_secs,
+                1..=86_400,
+                600,
+            ),
+            requests_per_source_max: self.integer(
+                "limits.requests_per_source_max",
+                &raw.limits.requests_per_source_max,
+                0..=100_000,
+                200,
+            ),
             connections_max: self.integer(
                 "limits.connections_max",
                 &raw.limits.connections_max,

@@ -213,6 +213,18 @@ pub struct TrunkFields {
     /// How it names mailboxes.
     #[serde(default)]
     pub addressing: AddressingFields,
+    /// Calls at once.
+    pub calls_max: Option<CallsMax>,
+}
+
+/// A trunk's own limit of calls at once.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CallsMax {
+    /// It has none.
+    None,
+    /// So many.
+    Calls(u32),
 }
 
 /// How a trunk names mailboxes.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hushbox_sip::rate::Source;
+
 use crate::limits;
 
 /// Counts connections and refuses those above the limits.
@@ -19,13 +21,13 @@ pub struct Connections {
 struct Open {
     all: usize,
     strangers: usize,
-    by_source: BTreeMap<IpAddr, usize>,
+    by_source: BTreeMap<Source, usize>,
 }
 
 /// One admitted connection: it counts until this is dropped.
 #[derive(Debug)]
 pub struct Admitted {
-    source: IpAddr,
+    source: Source,
     stranger: bool,
     strangers_max: usize,
     open: Arc<Mutex<Open>>,
@@ -40,7 +42,7 @@ impl Connections {
 
     /// Admits a connection from `source`, or not.
     pub fn admit(&self, source: IpAddr) -> Option<Admitted> {
-        let source = source.to_canonical();
+        let source = Source::from(source);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let from_source = open.by_source.get(&source).copied().unwrap_or(0);
         if open.all >= self.max || from_source >= self.per_source_max {

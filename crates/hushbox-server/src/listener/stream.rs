@@ -58,6 +58,12 @@ pub async fn carry<S, P>(
     drop(admitted);
 }
 
+/// When a connection has been open or silent for too long.
+fn deadline(opened: Instant, since: Instant, heard: bool, known: &Acquaintance) -> Instant {
+    let silent = since + patience(heard, known);
+    if known.is_made() { silent } else { silent.min(opened + limits::STRANGER_MAX) }
+}
+
 /// How long a connection may be silent.
 fn patience(heard: bool, known: &Acquaintance) -> Duration {
     match (heard, known.is_made()) {
@@ -74,15 +80,17 @@ async fn reading<R: AsyncRead + Unpin, P>(
     arrivals: &mpsc::Sender<Arrival<P>>,
 ) {
     let mut heard = false;
-    let mut since = Instant::now();
+    let opened = Instant::now();
+    let mut since = opened;
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(limits::READ_BYTES);
-        let until = since + patience(heard, known);
+        let until = deadline(opened, since, heard, known);
         match timeout_at(until, read.read_buf(&mut buffer)).await {
-            Ok(Ok(count)) if count > 0 => {}
-            // It has become known meanwhile: it may be silent for longer.
-            Err(_) if since + patience(heard, known) > until => continue,
+            // A stranger who never falls silent has to end all the same.
+            Ok(Ok(count)) if count > 0 && Instant::now() < until => {}
+            // It has become known meanwhile: it may stay longer.
+            Err(_) if deadline(opened, since, heard, known) > until => continue,
             _ => return,
         }
         (heard, since) = (true, Instant::now());

@@ -6,6 +6,7 @@
 mod call_task;
 mod requests;
 mod spool_task;
+pub(crate) mod strain;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -30,6 +31,7 @@ use crate::signalling::ToSignallingTask;
 use call_task::CallTask;
 use requests::Inbox;
 use spool_task::SpoolTask;
+use strain::Syncing;
 
 /// What may wait for a shard.
 pub const QUEUE_MAX: usize = 4096;
@@ -142,7 +144,11 @@ async fn run(
     mut says: mpsc::Receiver<ToShard>,
 ) {
     let shared = Rc::new(shared);
-    let spool = SpoolTask::start(spool, recovered, &shared, number, itself);
+    let syncing = Syncing::default();
+    let watching =
+        strain::watch(number, Rc::clone(&shared), Rc::clone(&syncing), itself.downgrade());
+    tokio::task::spawn_local(watching);
+    let spool = SpoolTask::start(spool, recovered, &shared, number, itself, syncing);
     let mut calls: BTreeMap<CallId, Inbox> = BTreeMap::new();
     let (over, mut ended) = mpsc::unbounded_channel();
     loop {

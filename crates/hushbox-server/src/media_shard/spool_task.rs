@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::requests::Inbox;
+use super::strain::Syncing;
 use super::{Shared, ToShard};
 use crate::delivery::Job;
 use crate::metrics;
@@ -88,8 +89,7 @@ pub(super) struct SpoolTask {
     waiting: Vec<Waiting>,
     dirty: bool,
     full: bool,
-    /// When the sync that is awaited was asked for.
-    sync_asked: Option<Instant>,
+    syncing: Syncing,
 }
 
 struct Waiting {
@@ -106,6 +106,7 @@ impl SpoolTask {
         shared: &Rc<Shared>,
         number: u16,
         shard: mpsc::Sender<ToShard>,
+        syncing: Syncing,
     ) -> SpoolHandle {
         let (sender, requests) = mpsc::unbounded_channel();
         let mut task = Self {
@@ -118,7 +119,7 @@ impl SpoolTask {
             waiting: Vec::new(),
             dirty: false,
             full: false,
-            sync_asked: None,
+            syncing,
         };
         for message in recovered.messages {
             let _found = task.deliver(message.message);
@@ -200,12 +201,14 @@ impl SpoolTask {
     }
 
     fn sync(&mut self) {
-        self.sync_asked.get_or_insert_with(Instant::now);
+        if self.syncing.get().is_none() {
+            self.syncing.set(Some(Instant::now()));
+        }
         self.spool.sync();
     }
 
     fn answer(&mut self, report: &SyncReport) {
-        if let Some(asked) = self.sync_asked.take() {
+        if let Some(asked) = self.syncing.take() {
             metrics::spool_synced(asked.elapsed());
         }
         let mut still = Vec::new();

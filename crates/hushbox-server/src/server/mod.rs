@@ -12,7 +12,10 @@ use std::time::Instant;
 use hushbox_audit::{Event, EventName, Outcome, Who};
 use hushbox_backend::{BackendError, FolderLock};
 use hushbox_call::call::Recording;
-use hushbox_call::signalling::{Config as SignallingConfig, Input, MwiConfig, Signalling};
+use hushbox_call::signalling::{
+    Admission, Config as SignallingConfig, Input, MwiConfig, Signalling,
+};
+use hushbox_sip::rate::Allowance;
 use hushbox_sip::{HostPort, Limits, Listener, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -158,13 +161,18 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
                 listeners: listeners(&config, &addresses),
                 limits: Limits {
                     connections_max: config.connections_max,
-                    sessions_max: config.calls_max.saturating_mul(2),
+                    // Beside the calls there are: those that end, and strangers who wait for their answer.
+                    sessions_max: config
+                        .calls_max
+                        .saturating_mul(2)
+                        .saturating_add(limits::SPARE_SESSIONS),
+                    requests_per_source: per_second(config.requests_per_source_max),
                     ..Limits::default()
                 },
             },
             realm: config.realm.clone(),
             service_key: data.service_key,
-            calls_max: config.calls_max,
+            admission: admission(&config),
             record_only,
             mwi: MwiConfig::default(),
         },
@@ -248,6 +256,21 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     // Held to the very end: nobody else may open what is being closed.
     drop(lock);
     ended
+}
+
+/// How many calls are let in.
+fn admission(config: &Config) -> Admission {
+    let quota = u32::try_from(config.deposits_per_caller_max).unwrap_or(u32::MAX);
+    Admission {
+        calls_max: config.calls_max,
+        retrieval_reserved_percent: u8::try_from(config.retrieval_reserved_percent).unwrap_or(100),
+        deposits_per_caller: (quota > 0)
+            .then(|| Allowance::new(quota, config.deposits_per_caller_window)),
+    }
+}
+
+fn per_second(limit: usize) -> Option<u32> {
+    u32::try_from(limit).ok().filter(|limit| *limit > 0)
 }
 
 /// Writes rejected certificates down, but not as fast as somebody can show them.

@@ -65,6 +65,7 @@ impl Endpoint {
         let Some(id) = flow.connection else { return };
         self.connections.remove(&id);
         self.identities.remove(&id);
+        self.sources.forget(id);
         self.timers.set(Timer::Connection(id), None);
         self.timers.set(Timer::Flow(id), None);
         self.fail_sent_on(now, id);

@@ -21,7 +21,6 @@ use crate::retargeting::ReasonCause;
 use crate::transaction::{InviteServer, Key};
 use crate::transport::Flow;
 use bytes::Bytes;
-use rand_core::RngCore;
 use std::borrow::Cow;
 use std::time::Instant;
 
@@ -29,7 +28,7 @@ impl Endpoint {
     pub(super) fn handle_invite(&mut self, incoming: &Incoming<'_>) {
         let message = incoming.message;
         if self.is_full() {
-            let after = 5 + self.rng.next_u32() % 10;
+            let after = self.retry_after();
             return self.respond_stateless(incoming, &Rejection::new(503).with_retry_after(after));
         }
         let body = match message.classify_body() {
@@ -125,6 +124,7 @@ impl Endpoint {
             refuses_sdp: !message.accepts_sdp(),
             interval_too_short: false,
             replaces: message.values(Name::Replaces).next().is_some(),
+            restrains_itself: incoming.reach.overload.is_some(),
             body,
             headers: Headers::of(message),
         }

@@ -12,6 +12,7 @@ mod refresh;
 mod respond;
 mod session;
 mod session_timer;
+mod sources;
 mod subscribe;
 mod subscriptions;
 mod timeouts;
@@ -21,6 +22,7 @@ use crate::auth::Challenge;
 use crate::event::{Event, RequestId, Session};
 use crate::limits::Limits;
 use crate::outgoing::{Attempt, Destination};
+use crate::overload::OverloadControl;
 use crate::rejection::{Reason, Rejection};
 use crate::subscription::{EndReason, KeptSubscription, Sending, Subscription};
 use crate::tap::Tap;
@@ -32,10 +34,11 @@ use elsewhere::Waiting;
 use outgoing::{Request, RequestClient};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
-use respond::ErrorReplies;
 use session::{Call, Client, Phase};
+use sources::Sources;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use subscriptions::Notifier;
 use timers::Timers;
@@ -158,7 +161,7 @@ pub struct Endpoint {
     requests: BTreeMap<RequestId, Request>,
     request_clients: BTreeMap<Key, RequestClient>,
     identities: BTreeMap<ConnectionId, u64>,
-    error_replies: ErrorReplies,
+    sources: Sources,
     tap: Option<Box<dyn Tap>>,
     notifier: Notifier,
 }
@@ -170,6 +173,7 @@ impl Endpoint {
         let mut rng = ChaCha20Rng::from_seed(seed);
         let mut secret = [0; 32];
         rng.fill_bytes(&mut secret);
+        let sources = Sources::new(&config.limits);
         Endpoint {
             config,
             keys: Keys::new(&secret),
@@ -193,7 +197,7 @@ impl Endpoint {
             requests: BTreeMap::new(),
             request_clients: BTreeMap::new(),
             identities: BTreeMap::new(),
-            error_replies: ErrorReplies::default(),
+            sources,
             tap: None,
             notifier: Notifier::default(),
         }
@@ -235,6 +239,22 @@ impl Endpoint {
         if let Some(call) = self.calls.get_mut(&session) {
             call.identity = Some(identity);
         }
+    }
+
+    /// Says that this connection is a neighbour's: a PBX, whose calls the application counts. It may ask as often as
+    /// it likes, and is told of overload where it takes part in that (RFC 7339).
+    pub fn add_neighbour(&mut self, connection: ConnectionId) {
+        self.sources.add_neighbour(connection);
+    }
+
+    /// Says from which addresses neighbours send without TLS.
+    pub fn set_neighbour_addresses(&mut self, addresses: BTreeSet<IpAddr>) {
+        self.sources.set_addresses(addresses);
+    }
+
+    /// What neighbours that take part in overload control are told from now on (RFC 7339).
+    pub fn set_overload(&mut self, overload: OverloadControl) {
+        self.sources.set_overload(overload);
     }
 
     /// Answers a call with 200 and this SDP, which is an offer where the INVITE had none.
@@ -387,7 +407,8 @@ impl Endpoint {
                 + self.requests.len()
                 + self.attempts.len()
                 + self.identities.len()
-                + self.notifier.others(),
+                + self.notifier.others()
+                + self.sources.len(),
         }
     }
 
@@ -414,6 +435,11 @@ impl Endpoint {
         let transport = flow.transport.via_name();
         let rport = if flow.transport.is_reliable() { "" } else { ";rport" };
         format!("SIP/2.0/{transport} {};branch={branch}{rport}", self.advertised(flow))
+    }
+
+    /// What a refused caller is told to wait: not everybody the same, so that they do not come back at once.
+    fn retry_after(&mut self) -> u32 {
+        5 + self.rng.next_u32() % 10
     }
 
     fn contact_of(&self, session: Session, flow: Flow) -> String {

@@ -2,7 +2,7 @@
 
 use super::Endpoint;
 use super::invite::unsupported;
-use super::respond::{ALLOW, reach};
+use super::respond::ALLOW;
 use crate::error::ParseError;
 use crate::framing::Framed;
 use crate::invite::CallIdHash;
@@ -96,7 +96,7 @@ impl Endpoint {
         message: &'a Message<'a>,
         request: Request<'a>,
     ) -> Incoming<'a> {
-        let (reach, reply_to) = reach(flow, message.via());
+        let (reach, reply_to) = self.reach(flow, message.via());
         let key = self.keys.transaction(&flow, message, request.method);
         Incoming { now, flow, reply_to, reach, bytes, message, request, key }
     }
@@ -108,7 +108,7 @@ impl Endpoint {
         if method == Method::Ack {
             return self.handle_ack(incoming);
         }
-        if self.absorb_repetition(incoming) {
+        if self.absorb_repetition(incoming) || self.refuse_flood(incoming) {
             return;
         }
         // protocols.md §2.10: the method before everything, so that a REGISTER meets no challenge.

@@ -4,7 +4,6 @@ use super::Endpoint;
 use super::receive::Incoming;
 use super::timers::Timer;
 use crate::error::ParseError;
-use crate::limits::Limits;
 use crate::message::lex::Cursor;
 use crate::message::method::Method;
 use crate::message::name::Name;
@@ -15,9 +14,8 @@ use crate::rejection::Rejection;
 use crate::transaction::{InviteServer, canonical};
 use crate::transport::{Flow, Transport};
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What we serve, for Allow (RFC 3261 §20.5). Not NOTIFY: it is known and answered 481, since nothing here subscribes.
 pub(super) const ALLOW: &str = "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, PRACK, SUBSCRIBE";
@@ -88,6 +86,7 @@ pub(super) fn reach(flow: Flow, via: &Via<'_>) -> (Reach, Flow) {
     let reach = Reach {
         received: (asks_rport || !is_source).then_some(source.ip()),
         rport: asks_rport.then_some(source.port()),
+        overload: None,
     };
     let reply_to = match flow.transport {
         // RFC 3261 §18.2.2: on a stream, the connection; `maddr` is not followed.
@@ -165,8 +164,11 @@ impl Endpoint {
         let field = |name| draft.fields.iter().find(|f| f.name == name).map(|f| f.value);
         let is_request = draft.method.is_some_and(|m| m.text() != b"ACK");
         let (Some(via), Some(cseq)) = (field(Name::Via), field(Name::CSeq)) else { return };
-        if !is_request || !self.error_replies.take(now, flow, &self.config.limits) {
+        if !is_request {
             return;
+        }
+        if !self.sources.take_error_reply(now, flow) {
+            return self.give_up_on(flow);
         }
         let mut writer = Writer::response(error.status());
         let vias = draft.fields.iter().filter(|f| f.name == Name::Via).map(|f| f.value);
@@ -190,33 +192,5 @@ impl Endpoint {
         writer.field("Server", &self.config.product);
         let bytes = writer.finish();
         self.transmit(reply_to, bytes);
-    }
-}
-
-/// How many answers to malformed messages went out in this second, and to whom. As many sources
-/// at most as answers are allowed.
-#[derive(Debug, Default)]
-pub(super) struct ErrorReplies {
-    since: Option<Instant>,
-    total: u32,
-    by_source: BTreeMap<IpAddr, u32>,
-}
-
-impl ErrorReplies {
-    fn take(&mut self, now: Instant, flow: Flow, limits: &Limits) -> bool {
-        let second = Duration::from_secs(1);
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= second) {
-            *self = ErrorReplies { since: Some(now), ..ErrorReplies::default() };
-        }
-        if self.total >= limits.error_replies_per_second {
-            return false;
-        }
-        let of_source = self.by_source.entry(flow.remote.ip()).or_default();
-        if *of_source >= limits.error_replies_per_source {
-            return false;
-        }
-        *of_source += 1;
-        self.total += 1;
-        true
     }
 }

@@ -4,6 +4,7 @@ use super::lex;
 use super::name::Name;
 use super::via::Via;
 use super::{Message, StartLine};
+use crate::overload::OverloadControl;
 use crate::rejection::{Reason, ReasonProtocol};
 use bytes::Bytes;
 use std::fmt::{self, Write as _};
@@ -141,7 +142,8 @@ impl Writer {
         self.clean(sent_by);
         for (name, value) in params.iter() {
             let replaced = name.eq_ignore_ascii_case(b"received")
-                || name.eq_ignore_ascii_case(b"rport") && reach.rport.is_some();
+                || name.eq_ignore_ascii_case(b"rport") && reach.rport.is_some()
+                || OverloadControl::is_parameter(name) && reach.overload.is_some();
             if replaced {
                 continue;
             }
@@ -157,6 +159,9 @@ impl Writer {
         }
         if let Some(rport) = reach.rport {
             self.text(format_args!(";rport={rport}"));
+        }
+        if let Some(overload) = reach.overload {
+            self.text(format_args!("{overload}"));
         }
         self.out.extend_from_slice(b"\r\n");
     }
@@ -213,11 +218,12 @@ fn is_control(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }
 
-/// What a response's topmost Via is told about where its request came from.
+/// What a response's topmost Via is told: where its request came from, and how much its sender may send.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reach {
     pub(crate) received: Option<IpAddr>,
     pub(crate) rport: Option<u16>,
+    pub(crate) overload: Option<OverloadControl>,
 }
 
 /// A quoted string.

@@ -11,6 +11,7 @@ mod on_the_wire;
 mod outgoing;
 mod reinvite;
 mod session_timer;
+mod sources;
 mod streams;
 mod subscribing;
 mod tap;

@@ -62,6 +62,7 @@ impl Draft {
             accounts: vec![ACCOUNT],
             lab_addresses: vec![address("127.0.0.1")],
             addressing: Default::default(),
+            calls_max: None,
         };
         Draft { account, mailbox, person, grant, device, trunk, rest: draft }
     }

@@ -371,6 +371,12 @@ pub struct TrunkFields {
     /// No address is this trunk on `lab` listeners
     #[arg(long, conflicts_with = "lab_addresses")]
     pub no_lab_address: bool,
+    /// Its calls at once: more get 503
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub calls_max: Option<u32>,
+    /// It has no limit of its own
+    #[arg(long, conflicts_with = "calls_max")]
+    pub no_calls_max: bool,
     /// How it names mailboxes.
     #[command(flatten)]
     pub addressing: AddressingArgs,

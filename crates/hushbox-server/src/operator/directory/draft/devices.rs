@@ -8,7 +8,9 @@ use hushbox_store::model::{CertificateBinding, Device, Entity, Trunk};
 use zeroize::Zeroizing;
 
 use super::{Draft, Drafted, Drafter, Verb, host, needed, new_id, unknown, word};
-use crate::control::directory::{Bound, Certificate, DeviceFields, Password, TrunkFields};
+use crate::control::directory::{
+    Bound, CallsMax, Certificate, DeviceFields, Password, TrunkFields,
+};
 use crate::random;
 
 /// Whose certificate it is: their names differ.
@@ -93,6 +95,7 @@ impl Drafter<'_> {
                 accounts: Vec::new(),
                 lab_addresses: Vec::new(),
                 addressing: Addressing::default(),
+                calls_max: None,
             },
         };
         if let Some(certificate) = fields.certificate {
@@ -111,6 +114,11 @@ impl Drafter<'_> {
             return Err(unknown(missing.to_owned()));
         }
         self.addressing(fields.addressing, &mut trunk.addressing)?;
+        match fields.calls_max {
+            Some(CallsMax::Calls(calls)) => trunk.calls_max = Some(calls),
+            Some(CallsMax::None) => trunk.calls_max = None,
+            None => {}
+        }
         draft.edits.push(Edit::put(Entity::Trunk(trunk)));
         Ok(())
     }
