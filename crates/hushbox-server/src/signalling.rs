@@ -6,9 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hushbox_call::limits::STRAIN_EVERY;
 use hushbox_call::setup::ToSignalling;
-use hushbox_call::signalling::{
-    Input, Lamp, Output, Part, Peer, Refused, Signalling, Strain, Why,
-};
+use hushbox_call::signalling::{Input, Lamp, Output, Part, Peer, Refused, Signalling, Strain, Why};
 use hushbox_policy::{CallId, MailboxId};
 use hushbox_sip::{ConnectionId, Flow, Rejection};
 use hushbox_store::{CertificateOwner, Counts, Directory};

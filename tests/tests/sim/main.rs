@@ -1,5 +1,6 @@
 //! The whole call under virtual time: what callers and owners hear, what is saved, what survives.
 
+mod admission;
 mod crash;
 mod deposit;
 mod digest;

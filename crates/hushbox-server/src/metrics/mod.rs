@@ -44,7 +44,7 @@ const METHODS: [&str; 14] = [
 ];
 
 /// The kinds of calls, as [`CallReport::purpose`] has them.
-const KINDS: [&str; 3] = ["deposit", "retrieval", "refused-retrieval"];
+const KINDS: [&str; 4] = ["deposit", "retrieval", "refused-retrieval", "refused-deposit"];
 
 /// The classes of responses.
 const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "6xx"];
@@ -79,6 +79,7 @@ pub fn kind(purpose: &Purpose) -> &'static str {
         Purpose::Deposit { .. } => KINDS[0],
         Purpose::Retrieval(_) => KINDS[1],
         Purpose::RefusedRetrieval(_) => KINDS[2],
+        Purpose::RefusedDeposit { .. } => KINDS[3],
     }
 }
 
