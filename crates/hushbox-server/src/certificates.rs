@@ -75,6 +75,36 @@ impl Authority {
         self.sign(uri, Some(uri), &[], day.to_zoned(jiff::tz::TimeZone::UTC).date())
     }
 
+    /// A list that says that these certificates were revoked.
+    #[cfg(test)]
+    pub(crate) fn revoking(
+        &self,
+        certificates: &[&[u8]],
+    ) -> Result<rustls::pki_types::CertificateRevocationListDer<'static>, rcgen::Error> {
+        let at = |days| {
+            let (year, month, day) = ymd(self.today.saturating_add(jiff::Span::new().days(days)));
+            rcgen::date_time_ymd(year, month, day)
+        };
+        let revoked = certificates.iter().map(|der| {
+            let (_, read) = x509_parser::parse_x509_certificate(der).expect("a certificate");
+            rcgen::RevokedCertParams {
+                serial_number: rcgen::SerialNumber::from_slice(read.raw_serial()),
+                revocation_time: at(0),
+                reason_code: None,
+                invalidity_date: None,
+            }
+        });
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: at(-1),
+            next_update: at(LEAF_DAYS),
+            crl_number: rcgen::SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        Ok(list.signed_by(&self.issuer)?.der().clone())
+    }
+
     fn sign(
         &self,
         name: &str,
@@ -123,15 +153,16 @@ fn params(name: &str, today: jiff::civil::Date, days: i64) -> CertificateParams 
     distinguished.push(DnType::CommonName, name);
     params.distinguished_name = distinguished;
     let midnight = |date: jiff::civil::Date| {
-        rcgen::date_time_ymd(
-            i32::from(date.year()),
-            date.month().unsigned_abs(),
-            date.day().unsigned_abs(),
-        )
+        let (year, month, day) = ymd(date);
+        rcgen::date_time_ymd(year, month, day)
     };
     params.not_before = midnight(today.saturating_sub(jiff::Span::new().days(BACKDATED_DAYS)));
     params.not_after = midnight(today.saturating_add(jiff::Span::new().days(days)));
     params
+}
+
+fn ymd(date: jiff::civil::Date) -> (i32, u8, u8) {
+    (i32::from(date.year()), date.month().unsigned_abs(), date.day().unsigned_abs())
 }
 
 #[cfg(test)]

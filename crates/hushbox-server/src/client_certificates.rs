@@ -1,7 +1,7 @@
 //! Which device or trunk a client certificate is: the directory's records against what the handshake showed.
 //!
 //! A certificate that fits no record is as none (telephones carry factory certificates): the handshake goes on, and
-//! its signature is checked all the same. One that fits a record and has expired fails the handshake.
+//! its signature is checked all the same. One that fits a record and has expired or was revoked fails the handshake.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,14 +10,14 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
 };
 
-use crate::identity::Identity;
+use crate::identity::{self, Identity};
 
 /// What a record asks of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,43 +59,86 @@ pub enum Match<P> {
     Several,
 }
 
-/// A certificate that fits a record but does not hold any more, or not yet.
+/// A certificate that fits a record and does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a certificate that fits a record is outside of its dates")]
-pub struct OutOfDate;
+pub enum DoesNotHold {
+    /// Not any more, or not yet.
+    #[error("a certificate that fits a record is outside of its dates")]
+    OutOfDate,
+    /// Its authority has revoked it.
+    #[error("a certificate that fits a record was revoked")]
+    Revoked,
+}
 
 /// The authorities that may sign clients' certificates, and the records that name them.
 pub struct ClientCertificates<P> {
-    authorities: Vec<Authority>,
+    authorities: RwLock<Authorities>,
     records: RwLock<Arc<dyn Records<P>>>,
     provider: Arc<CryptoProvider>,
 }
+
+/// Authorities that are ready to be used.
+#[derive(Clone, Default)]
+pub struct Authorities(Arc<[Authority]>);
 
 struct Authority {
     sha256: [u8; 32],
     verifier: Arc<dyn ClientCertVerifier>,
 }
 
+/// Whether an authority stands behind a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Signed {
+    No,
+    Yes,
+    /// It did, and has revoked it.
+    Revoked,
+}
+
 impl<P> ClientCertificates<P> {
-    /// `authorities` are DER certificates.
+    /// `authorities` and lists of what they have `revoked`.
     pub fn new(
         authorities: &[CertificateDer<'static>],
+        revoked: &[CertificateRevocationListDer<'static>],
         records: Arc<dyn Records<P>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, AuthorityError> {
+        let (none, records) = (RwLock::default(), RwLock::new(records));
+        let this = Self { authorities: none, records, provider };
+        this.set_authorities(this.prepare(authorities, revoked)?);
+        Ok(this)
+    }
+
+    /// Makes authorities ready; nothing is replaced yet.
+    pub fn prepare(
+        &self,
+        authorities: &[CertificateDer<'static>],
+        revoked: &[CertificateRevocationListDer<'static>],
+    ) -> Result<Authorities, AuthorityError> {
         let mut list = Vec::new();
         for (index, der) in authorities.iter().enumerate() {
             let unusable =
                 |source: Box<dyn std::error::Error + Send + Sync>| AuthorityError { index, source };
             let mut roots = RootCertStore::empty();
             roots.add(der.clone()).map_err(|error| unusable(error.into()))?;
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider))
-                    .build()
-                    .map_err(|error| unusable(error.into()))?;
+            // A list speaks of its own authority's certificates; of the others nothing is known by it.
+            let verifier = WebPkiClientVerifier::builder_with_provider(
+                roots.into(),
+                Arc::clone(&self.provider),
+            )
+            .with_crls(revoked.iter().filter(|list| identity::is_list_of(list, der)).cloned())
+            .only_check_end_entity_revocation()
+            .allow_unknown_revocation_status()
+            .build()
+            .map_err(|error| unusable(error.into()))?;
             list.push(Authority { sha256: sha256(der), verifier });
         }
-        Ok(Self { authorities: list, records: RwLock::new(records), provider })
+        Ok(Authorities(list.into()))
+    }
+
+    /// Replaces the authorities, for handshakes from now on.
+    pub fn set_authorities(&self, authorities: Authorities) {
+        *self.authorities.write().unwrap_or_else(PoisonError::into_inner) = authorities;
     }
 
     /// Replaces the records, when the directory has changed.
@@ -108,27 +151,34 @@ impl<P> ClientCertificates<P> {
         &self,
         chain: &[CertificateDer<'_>],
         now: UnixTime,
-    ) -> Result<Match<P>, OutOfDate> {
+    ) -> Result<Match<P>, DoesNotHold> {
         let Some((own, between)) = chain.split_first() else { return Ok(Match::Nobody) };
         let Ok(identity) = Identity::read(own) else { return Ok(Match::Nobody) };
         let records = Arc::clone(&self.records.read().unwrap_or_else(PoisonError::into_inner));
         let holds = i64::try_from(now.as_secs()).is_ok_and(|now| identity.holds_at(now));
         let mut fitting = Vec::new();
+        let mut revoked = false;
         for candidate in records.candidates(&identity) {
-            let fits = match &candidate.binding {
-                Binding::KeyHash(hash) => *hash == identity.key_hash,
+            let (fits, signed) = match &candidate.binding {
+                // No authority is needed for a key; but one that has revoked it is heard.
+                Binding::KeyHash(hash) => {
+                    let signed = self.signed(None, own, between, &identity, now);
+                    (*hash == identity.key_hash, signed)
+                }
                 Binding::AuthorityAndName { authority, name } => {
-                    identity.names.contains(name)
-                        && self.signed(*authority, own, between, &identity, now)
+                    let signed = self.signed(*authority, own, between, &identity, now);
+                    (identity.names.contains(name) && signed != Signed::No, signed)
                 }
             };
             if fits {
+                revoked |= signed == Signed::Revoked;
                 fitting.push(candidate.peer);
             }
         }
         match (fitting.pop(), fitting.is_empty()) {
             (None, _) => Ok(Match::Nobody),
-            (Some(_), _) if !holds => Err(OutOfDate),
+            (Some(_), _) if !holds => Err(DoesNotHold::OutOfDate),
+            (Some(_), _) if revoked => Err(DoesNotHold::Revoked),
             (Some(peer), true) => Ok(Match::One(peer)),
             (Some(_), false) => Ok(Match::Several),
         }
@@ -143,25 +193,31 @@ impl<P> ClientCertificates<P> {
         between: &[CertificateDer<'_>],
         identity: &Identity,
         now: UnixTime,
-    ) -> bool {
+    ) -> Signed {
         let at = match u64::try_from(identity.not_after) {
             Ok(last) if !i64::try_from(now.as_secs()).is_ok_and(|now| identity.holds_at(now)) => {
                 UnixTime::since_unix_epoch(Duration::from_secs(last))
             }
             _ => now,
         };
-        self.authorities
-            .iter()
-            .filter(|known| authority.is_none_or(|wanted| wanted == known.sha256))
-            .any(|known| known.verifier.verify_client_cert(own, between, at).is_ok())
+        let known = self.authorities.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut signed = Signed::No;
+        for known in known.0.iter().filter(|known| authority.is_none_or(|a| a == known.sha256)) {
+            match known.verifier.verify_client_cert(own, between, at) {
+                Ok(_) if signed == Signed::No => signed = Signed::Yes,
+                Err(rustls::Error::InvalidCertificate(CertificateError::Revoked)) => {
+                    signed = Signed::Revoked;
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        signed
     }
 }
 
 impl<P> fmt::Debug for ClientCertificates<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCertificates")
-            .field("authorities", &self.authorities.len())
-            .finish_non_exhaustive()
+        f.write_str("ClientCertificates")
     }
 }
 
@@ -185,7 +241,12 @@ impl<P> ClientCertVerifier for ClientCertificates<P> {
         let chain: Vec<_> = std::iter::once(own).chain(between).cloned().collect();
         match self.look_up(&chain, now) {
             Ok(_) => Ok(ClientCertVerified::assertion()),
-            Err(OutOfDate) => Err(rustls::Error::InvalidCertificate(CertificateError::Expired)),
+            Err(DoesNotHold::OutOfDate) => {
+                Err(rustls::Error::InvalidCertificate(CertificateError::Expired))
+            }
+            Err(DoesNotHold::Revoked) => {
+                Err(rustls::Error::InvalidCertificate(CertificateError::Revoked))
+            }
         }
     }
 
@@ -271,9 +332,18 @@ mod tests {
         authority: &certificates::Authority,
         records: Vec<Binding>,
     ) -> ClientCertificates<usize> {
+        known_without(authority, records, &[])
+    }
+
+    fn known_without(
+        authority: &certificates::Authority,
+        records: Vec<Binding>,
+        revoked: &[CertificateRevocationListDer<'static>],
+    ) -> ClientCertificates<usize> {
         let der = CertificateDer::from(authority.pair().der.clone());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        ClientCertificates::new(&[der], Arc::new(List(records)), provider).expect("verifiers")
+        ClientCertificates::new(&[der], revoked, Arc::new(List(records)), provider)
+            .expect("verifiers")
     }
 
     fn named(authority: &certificates::Authority, name: &str) -> Binding {
@@ -310,7 +380,10 @@ mod tests {
         let ours = authority();
         let known = known(&ours, vec![named(&ours, PBX)]);
         let chain = shown(&ours, PBX);
-        assert_eq!(known.look_up(&chain, unix("2029-01-01T00:00:00Z")), Err(OutOfDate));
+        assert_eq!(
+            known.look_up(&chain, unix("2029-01-01T00:00:00Z")),
+            Err(DoesNotHold::OutOfDate)
+        );
         assert!(known.verify_client_cert(&chain[0], &[], unix("2029-01-01T00:00:00Z")).is_err());
         assert!(known.verify_client_cert(&chain[0], &[], unix(NOW)).is_ok());
     }
@@ -321,7 +394,10 @@ mod tests {
         let hash = Identity::read(&foreign[0]).expect("readable").key_hash;
         let known = known(&authority(), vec![Binding::KeyHash(hash)]);
         assert_eq!(known.look_up(&foreign, unix(NOW)), Ok(Match::One(0)));
-        assert_eq!(known.look_up(&foreign, unix("2036-01-01T00:00:00Z")), Err(OutOfDate));
+        assert_eq!(
+            known.look_up(&foreign, unix("2036-01-01T00:00:00Z")),
+            Err(DoesNotHold::OutOfDate)
+        );
     }
 
     #[test]
@@ -334,5 +410,47 @@ mod tests {
     #[test]
     fn no_certificate_is_nobody() {
         assert_eq!(known(&authority(), Vec::new()).look_up(&[], unix(NOW)), Ok(Match::Nobody));
+    }
+
+    #[test]
+    fn a_revoked_certificate_fails_the_handshake_where_it_fits_a_record_by_name_or_key() {
+        let ours = authority();
+        let (chain, other) = (shown(&ours, PBX), shown(&ours, "sip:other.example"));
+        let list = ours.revoking(&[&chain[0]]).expect("a list");
+        let name = known_without(&ours, vec![named(&ours, PBX)], std::slice::from_ref(&list));
+        assert_eq!(name.look_up(&chain, unix(NOW)), Err(DoesNotHold::Revoked));
+        assert!(matches!(
+            name.verify_client_cert(&chain[0], &[], unix(NOW)),
+            Err(rustls::Error::InvalidCertificate(CertificateError::Revoked))
+        ));
+        let hash = Identity::read(&chain[0]).expect("readable").key_hash;
+        let key = known_without(&ours, vec![Binding::KeyHash(hash)], std::slice::from_ref(&list));
+        assert_eq!(key.look_up(&chain, unix(NOW)), Err(DoesNotHold::Revoked));
+        let stranger = known_without(&ours, Vec::new(), std::slice::from_ref(&list));
+        assert_eq!(stranger.look_up(&chain, unix(NOW)), Ok(Match::Nobody), "as none");
+        let fine = known_without(&ours, vec![named(&ours, "sip:other.example")], &[list]);
+        assert_eq!(fine.look_up(&other, unix(NOW)), Ok(Match::One(0)));
+    }
+
+    #[test]
+    fn the_list_of_another_authority_revokes_nothing_of_ours() {
+        let (ours, theirs) = (authority(), authority());
+        let chain = shown(&ours, PBX);
+        let list = theirs.revoking(&[&chain[0]]).expect("a list");
+        let known = known_without(&ours, vec![named(&ours, PBX)], &[list]);
+        assert_eq!(known.look_up(&chain, unix(NOW)), Ok(Match::One(0)));
+    }
+
+    #[test]
+    fn authorities_are_replaced_while_records_stay() {
+        let (ours, new) = (authority(), authority());
+        let any = Binding::AuthorityAndName { authority: None, name: PBX.to_owned() };
+        let known = known(&ours, vec![any]);
+        let chain = shown(&new, PBX);
+        assert_eq!(known.look_up(&chain, unix(NOW)), Ok(Match::Nobody));
+        let der = CertificateDer::from(new.pair().der.clone());
+        known.set_authorities(known.prepare(&[der], &[]).expect("usable"));
+        assert_eq!(known.look_up(&chain, unix(NOW)), Ok(Match::One(0)));
+        assert_eq!(known.look_up(&shown(&ours, PBX), unix(NOW)), Ok(Match::Nobody));
     }
 }

@@ -5,7 +5,9 @@
 //! extended key usage or with names that are not text, so those are refused here.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{
+    CertificateRevocationList, FromDer, GeneralName, ParsedExtension, X509Certificate,
+};
 
 /// The longest name that is looked at.
 const NAME_MAX: usize = 255;
@@ -68,6 +70,28 @@ impl Identity {
 pub fn last_second(der: &[u8]) -> Option<i64> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     Some(certificate.validity().not_after.timestamp())
+}
+
+/// Whether a list of revoked certificates is that of the authority `der`: one with the same name and another key, as
+/// after a renewal, is not (RFC 5280 §5.2.1). Where a key identifier is missing the name decides, later.
+pub fn is_list_of(list: &[u8], der: &[u8]) -> bool {
+    let Ok((_, list)) = CertificateRevocationList::from_der(list) else { return true };
+    let Ok((_, authority)) = X509Certificate::from_der(der) else { return true };
+    let of_list =
+        list.extensions().iter().find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => {
+                id.key_identifier.as_ref().map(|id| id.0)
+            }
+            _ => None,
+        });
+    let of_authority = authority.extensions().iter().find_map(|e| match e.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
+        _ => None,
+    });
+    match (of_list, of_authority) {
+        (Some(list), Some(authority)) => list == authority,
+        _ => true,
+    }
 }
 
 /// Whether the certificate `der` names the address `ip`.

@@ -40,6 +40,7 @@ pub mod signalling;
 pub mod sip_watch;
 pub mod sockets;
 pub mod tls;
+pub mod tls_files;
 pub mod trace;
 pub mod trial;
 pub mod trial_folder;

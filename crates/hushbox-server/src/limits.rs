@@ -50,6 +50,10 @@ pub const SPARE_FILES: u64 = 128;
 pub const REJECTED_NOTED_EVERY: Duration = Duration::from_secs(10);
 /// Packets of one call that failed their authentication, from which on the audit log has it.
 pub const AUTH_FAILURES_NOTED: u64 = 50;
+/// How often the certificates' files are looked at.
+pub const TLS_FILES_LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
+/// After how many such looks the ends of the certificates are.
+pub const CERTIFICATE_ENDS_LOOKED_AT_EVERY: u32 = 720;
 /// Calls whose SIP messages are kept for `trace`.
 pub const TRACED_CALLS: usize = 1000;
 /// Refused requests whose SIP messages are kept for `trace`, apart from those calls.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 
 use crate::client_certificates::{Candidate, ClientCertificates, Records};
@@ -27,6 +27,9 @@ pub enum TlsError {
     /// A file holds no certificate.
     #[error("{0}: no certificate in it")]
     Empty(String),
+    /// A file holds no list of revoked certificates.
+    #[error("{0}: no list of revoked certificates in it")]
+    NoList(String),
     /// Certificate and key do not go together, or are of a kind that cannot be used.
     #[error("tls.certificate and tls.key: {0}")]
     Pair(rustls::Error),
@@ -61,6 +64,24 @@ pub fn authorities(config: &Config) -> Result<Vec<CertificateDer<'static>>, TlsE
     Ok(all)
 }
 
+/// The lists of `tls.crls`.
+pub fn revocations(
+    config: &Config,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let mut all = Vec::new();
+    for path in &config.crls {
+        let file = path.display().to_string();
+        let read = CertificateRevocationListDer::pem_file_iter(path)
+            .and_then(|lists| lists.collect::<Result<Vec<_>, _>>());
+        match read {
+            Ok(lists) if lists.is_empty() => return Err(TlsError::NoList(file)),
+            Ok(lists) => all.extend(lists),
+            Err(source) => return Err(TlsError::File { file, source }),
+        }
+    }
+    Ok(all)
+}
+
 /// What the TLS listener runs by.
 pub fn server_config<P>(
     config: &Config,
@@ -89,8 +110,12 @@ pub fn check(config: &Config) -> Result<(), TlsError> {
     if config.tls.is_none() {
         return Ok(());
     }
-    let clients =
-        ClientCertificates::<()>::new(&authorities(config)?, Arc::new(Nothing), provider())?;
+    let clients = ClientCertificates::<()>::new(
+        &authorities(config)?,
+        &revocations(config)?,
+        Arc::new(Nothing),
+        provider(),
+    )?;
     server_config(config, Arc::new(clients)).map(|_| ())
 }
 
@@ -152,8 +177,8 @@ mod tests {
         let config = config::parse(text, &folder.path().join("hushbox.toml")).expect("valid");
         check(&config).expect("usable");
         let records = Arc::new(OnePbx(sha256(&authority.pair().der)));
-        let clients =
-            ClientCertificates::new(&authorities(&config).expect("one"), records, provider());
+        let known = authorities(&config).expect("one");
+        let clients = ClientCertificates::new(&known, &[], records, provider());
         let clients = Arc::new(clients.expect("usable"));
         let acceptor =
             TlsAcceptor::from(server_config(&config, Arc::clone(&clients)).expect("usable"));

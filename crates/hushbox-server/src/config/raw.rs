@@ -36,6 +36,8 @@ pub struct Tls {
     pub key: Option<Located<String>>,
     /// `client_cas`
     pub client_cas: Option<Located<Vec<String>>>,
+    /// `crls`
+    pub crls: Option<Located<Vec<String>>>,
 }
 
 /// `[paths]`
@@ -177,6 +179,7 @@ pub fn read(text: &str, problems: &mut Vec<Problem>) -> Raw {
                 raw.tls.certificate = section.string("certificate");
                 raw.tls.key = section.string("key");
                 raw.tls.client_cas = section.strings("client_cas");
+                raw.tls.crls = section.strings("crls");
             }
             "paths" => {
                 raw.paths.data = section.string("data");

@@ -78,6 +78,8 @@ pub struct Config {
     pub key: PathBuf,
     /// The authorities that sign clients' certificates, PEM.
     pub client_cas: Vec<PathBuf>,
+    /// Lists of clients' certificates that were revoked, PEM.
+    pub crls: Vec<PathBuf>,
     /// The data folder.
     pub data: PathBuf,
     /// The audit log's folder.
@@ -261,6 +263,9 @@ impl Resolver<'_> {
                 Some(list) => list.value.iter().map(|path| self.folder.join(path)).collect(),
                 None => vec![self.folder.join("tls/ca.crt")],
             },
+            crls: raw.tls.crls.as_ref().map_or_else(Vec::new, |list| {
+                list.value.iter().map(|path| self.folder.join(path)).collect()
+            }),
             audit: raw
                 .paths
                 .audit

@@ -9,17 +9,17 @@ use rustls::pki_types::UnixTime;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use super::{Admitted, Arrival, Connections, Numbering, stream, tcp};
 use crate::client_certificates::{ClientCertificates, Match};
 use crate::limits;
 use crate::metrics::{self, NoConnection, TlsFailure};
+use crate::tls_files::CurrentTls;
 
 /// What every TLS connection shares.
 pub struct Shared<P> {
     /// Makes the handshakes.
-    pub acceptor: TlsAcceptor,
+    pub tls: Arc<CurrentTls>,
     /// Says whose a certificate is.
     pub clients: Arc<ClientCertificates<P>>,
     /// Counts connections.
@@ -38,7 +38,7 @@ pub type Rejected = Arc<dyn Fn() + Send + Sync>;
 impl<P> Clone for Shared<P> {
     fn clone(&self) -> Self {
         Self {
-            acceptor: self.acceptor.clone(),
+            tls: Arc::clone(&self.tls),
             clients: Arc::clone(&self.clients),
             connections: self.connections.clone(),
             numbering: self.numbering.clone(),
@@ -66,12 +66,12 @@ async fn connection<P>(
     mut admitted: Admitted,
     shared: Shared<P>,
 ) {
-    let stream = match timeout(limits::HANDSHAKE_MAX, shared.acceptor.accept(stream)).await {
+    let stream = match timeout(limits::HANDSHAKE_MAX, shared.tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             let why = failure(&error);
             metrics::tls_failed(why);
-            if why == TlsFailure::OutOfDate {
+            if matches!(why, TlsFailure::OutOfDate | TlsFailure::Revoked) {
                 (shared.rejected)();
             }
             // The kind alone: the text may quote names out of a certificate.

@@ -30,6 +30,8 @@ pub(super) struct Signals {
 
 impl Signals {
     pub(super) fn new() -> std::io::Result<Self> {
+        // Whether or not there are certificates to read again: it must not end the process.
+        let _handled = signal(SignalKind::hangup())?;
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,

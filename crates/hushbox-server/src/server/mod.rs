@@ -19,7 +19,6 @@ use hushbox_sip::rate::Allowance;
 use hushbox_sip::{HostPort, Limits, Listener, Transport};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::TlsAcceptor;
 
 use crate::audit_task::Audit;
 use crate::client_certificates::{AuthorityError, ClientCertificates};
@@ -41,6 +40,7 @@ use crate::signalling::{Load, SignallingTask};
 use crate::sip_watch::SipWatch;
 use crate::sockets::Sockets;
 use crate::tls::{self, TlsError};
+use crate::tls_files::{CurrentTls, TlsFiles};
 use crate::trial::{Sip, Trial};
 use crate::{housekeeping, limits, mwi, random};
 use data::Data;
@@ -216,15 +216,24 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         let records = Arc::new(CertificateRecords(services.directory()));
         let clients = Arc::new(ClientCertificates::new(
             &tls::authorities(&config)?,
+            &tls::revocations(&config)?,
             records,
             tls::provider(),
         )?);
         tls_clients = Some(Arc::clone(&clients));
-        let acceptor = TlsAcceptor::from(tls::server_config(&config, Arc::clone(&clients))?);
+        let tls = tls::server_config(&config, Arc::clone(&clients))?;
+        let tls = Arc::new(CurrentTls::new(tls));
+        let files = TlsFiles::new(
+            config.clone(),
+            Arc::clone(&clients),
+            Arc::clone(&tls),
+            Arc::clone(&services),
+        );
+        tokio::spawn(files.map_err(doing("signals"))?.run());
         let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("tls"))?;
         let rejected = note_rejected(services.audit.clone());
         let shared =
-            tls_listener::Shared { acceptor, clients, connections, numbering, arrivals, rejected };
+            tls_listener::Shared { tls, clients, connections, numbering, arrivals, rejected };
         tokio::spawn(tls_listener::serve(listener, local, shared));
     }
 
@@ -282,7 +291,9 @@ fn note_rejected(audit: Audit) -> tls_listener::Rejected {
             return;
         }
         *last = Some(Instant::now());
-        tracing::warn!("a certificate that fits a record is outside of its dates: renew it");
+        tracing::warn!(
+            "a certificate that fits a record is outside of its dates, or was revoked: renew it"
+        );
         let mut event = Event::new(EventName::TlsPeerReject, Who::Stranger);
         event.outcome = Outcome::Refused;
         audit.note(event);
