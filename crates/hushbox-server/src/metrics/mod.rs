@@ -147,6 +147,7 @@ fn parse_error_label(error: ParseError) -> &'static str {
 pub struct EndpointGauges {
     transactions: Gauge,
     dialogs: Gauge,
+    subscriptions: Gauge,
     before: Load,
 }
 
@@ -156,6 +157,7 @@ impl EndpointGauges {
         Self {
             transactions: gauge!(t::SIP_TRANSACTIONS),
             dialogs: gauge!(t::SIP_DIALOGS),
+            subscriptions: gauge!(t::SIP_SUBSCRIPTIONS),
             before: Load::default(),
         }
     }
@@ -165,6 +167,7 @@ impl EndpointGauges {
         if load != self.before {
             self.transactions.set(load.transactions as f64);
             self.dialogs.set(load.sessions as f64);
+            self.subscriptions.set(load.subscriptions as f64);
             self.before = load;
         }
     }
@@ -536,6 +539,7 @@ fn zeros() {
     for gauge in [
         t::SIP_TRANSACTIONS,
         t::SIP_DIALOGS,
+        t::SIP_SUBSCRIPTIONS,
         t::DELIVERIES_PENDING,
         t::DELIVERY_LAG,
         t::AUDIT_QUEUE,

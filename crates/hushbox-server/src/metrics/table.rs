@@ -67,6 +67,8 @@ metrics! {
         "SIP transactions of all kinds";
     SIP_DIALOGS = Gauge "hushbox_sip_dialogs" []
         "SIP sessions, answered or not";
+    SIP_SUBSCRIPTIONS = Gauge "hushbox_sip_subscriptions" []
+        "Telephones and PBXs that watch a mailbox's lamp";
     CALLS = Gauge "hushbox_calls" ["kind"]
         "Calls at this moment";
     CALLS_ADMITTED = Counter "hushbox_calls_admitted_total" ["kind", "trunk"]
