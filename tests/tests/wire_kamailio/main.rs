@@ -13,7 +13,7 @@ use hushbox_load::scenario::{self, Outcome};
 use hushbox_load::script::{Keys, Step};
 use hushbox_load::timeline::RATE;
 use hushbox_tests::baresip::{self, Baresip, Telephone};
-use hushbox_tests::calls::{delivered, leave, listen, owner, run, speech};
+use hushbox_tests::calls::{delivered, leave, leave_at_once, listen, owner, run, speech};
 use hushbox_tests::transcript::Voice;
 use hushbox_tests::trial::{Trial, warn_not_tested};
 use kamailio::{DOMAIN, Kamailio, PASSWORD};
@@ -147,7 +147,7 @@ fn a_phone_that_dials_star_97_hears_that_it_cannot_from_there() {
 }
 
 #[test]
-fn baresip_registers_and_leaves_a_message_through_it() {
+fn baresip_registers_leaves_a_message_and_has_its_lamp_lit_through_it() {
     let Some(modules) = baresip::modules().filter(|_| there()) else {
         eprintln!("SKIPPED: baresip is not installed (`make test` installs it)");
         return;
@@ -179,11 +179,53 @@ fn baresip_registers_and_leaves_a_message_through_it() {
     baresip.talk(Duration::from_secs(4));
     baresip.hang_up();
     assert_eq!(delivered(&trial, "1001", 1).len(), 1);
+    // And its own lamp, for which it has subscribed.
+    place(&kamailio.outside_calls("1002"), &leave_at_once(&microphone[..2 * RATE]));
+    baresip.wait_event("MWI_NOTIFY", Duration::from_secs(20), |event| {
+        event.to_string().contains("Voice-Message: 1/0")
+    });
 
     // What its microphone heard two seconds after the beep is in the message for certain.
     let (owner, pin) = owner(&trial, "1001");
     let piece = &microphone[beep + 2 * RATE..beep + 3 * RATE];
     place(&owner, &listen(&pin, piece));
+}
+
+/// Waits until a phone is told this, and gives what it was told then.
+fn told(phone: &Phone, wanted: &str) -> String {
+    phone.wait(|event| match event {
+        Event::Notified { summary, state } if summary.contains(wanted) => {
+            assert!(state.starts_with("active"), "{state}");
+            Some(summary)
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn a_phones_lamp_goes_on_by_its_subscription_through_it() {
+    if !there() {
+        return;
+    }
+    let trial = Trial::start(&[]);
+    let kamailio = Kamailio::start(&trial, LOOPBACK);
+    let phone = Phone::watching(&kamailio, "1001", Habit::IsBusy, Some("1001"));
+    let status = phone.wait(|event| match event {
+        Event::Subscribed { status } => Some(status),
+        _ => None,
+    });
+    assert_eq!(status, 200);
+    // A colleague is curious: a phone is told of its own mailbox, whatever it asks for.
+    let curious = Phone::watching(&kamailio, "1002", Habit::RingsOn, Some("1001"));
+    let own = told(&curious, "Messages-Waiting: no");
+    assert!(own.contains("sip:1002@clinic.example"), "{own}");
+
+    let sent = speech(5, Duration::from_secs(2));
+    place(&kamailio.outside_calls("1001"), &leave_at_once(&sent));
+    assert_eq!(delivered(&trial, "1001", 1).len(), 1);
+    let summary = told(&phone, "Messages-Waiting: yes");
+    assert!(summary.contains("Voice-Message: 1/0"), "{summary}");
+    assert!(summary.contains("sip:1001@clinic.example"), "{summary}");
 }
 
 #[test]

@@ -28,8 +28,19 @@ pub(crate) enum Habit {
 #[derive(Debug)]
 pub(crate) enum Event {
     Registered,
-    Called { headers: String },
+    Called {
+        headers: String,
+    },
     Cancelled,
+    /// The answer to its SUBSCRIBE.
+    Subscribed {
+        status: u16,
+    },
+    /// The body of a NOTIFY and its Subscription-State.
+    Notified {
+        summary: String,
+        state: String,
+    },
 }
 
 /// A telephone that is registered.
@@ -42,6 +53,17 @@ pub(crate) struct Phone {
 impl Phone {
     /// Registers this extension.
     pub(crate) fn start(kamailio: &Kamailio, extension: &str, habit: Habit) -> Self {
+        Self::watching(kamailio, extension, habit, None)
+    }
+
+    /// Registers this extension, and asks for the messages of `watched`.
+    pub(crate) fn watching(
+        kamailio: &Kamailio,
+        extension: &str,
+        habit: Habit,
+        watched: Option<&str>,
+    ) -> Self {
+        let watched = watched.map(str::to_owned);
         let (sender, events) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let (server, identity) = (kamailio.phones, kamailio.identity(extension));
@@ -58,7 +80,7 @@ impl Phone {
                     ringing: None,
                 };
                 tokio::select! {
-                    () = line.live() => {}
+                    () = line.live(watched) => {}
                     _ = stopped => {}
                 }
             });
@@ -98,10 +120,16 @@ struct Line {
 }
 
 impl Line {
-    async fn live(mut self) {
-        let registered = self.transact("REGISTER", &format!("sip:{DOMAIN}")).await;
+    async fn live(mut self, watched: Option<String>) {
+        let registered = self.transact("REGISTER", &format!("sip:{DOMAIN}"), &[]).await;
         assert_eq!(registered, 200, "it registers");
         self.tell(Event::Registered);
+        if let Some(watched) = watched {
+            let more = [("Event", "message-summary"), ("Expires", "600")];
+            let status =
+                self.transact("SUBSCRIBE", &format!("sip:{watched}@{DOMAIN}"), &more).await;
+            self.tell(Event::Subscribed { status });
+        }
         loop {
             match self.connection.receive().await {
                 Ok(Message::Request(request)) => self.serve(request).await,
@@ -112,7 +140,7 @@ impl Line {
     }
 
     /// Sends a request, answers a challenge once, and gives the final status; serves what comes meanwhile.
-    async fn transact(&mut self, method: &str, uri: &str) -> u16 {
+    async fn transact(&mut self, method: &str, uri: &str, more: &[(&str, &str)]) -> u16 {
         let (call_id, tag) = (token().expect("random"), token().expect("random"));
         let mut credentials: Option<(&str, String)> = None;
         for cseq in 1..=2 {
@@ -127,6 +155,9 @@ impl Line {
                 .header("CSeq", &format!("{cseq} {method}"))
                 // Nobody could reach this address: it is the connection that counts.
                 .header("Contact", &format!("<sip:{user}@192.0.2.1:5061;transport=tls>"));
+            for (name, value) in more {
+                writer = writer.header(name, value);
+            }
             if let Some((name, value)) = &credentials {
                 writer = writer.header(name, value);
             }
@@ -178,6 +209,11 @@ impl Line {
                     self.answer(&invite, "487 Request Terminated").await;
                 }
                 self.tell(Event::Cancelled);
+            }
+            ("NOTIFY", _) => {
+                self.answer(&request, "200 OK").await;
+                let summary = String::from_utf8(request.body.clone()).expect("text");
+                self.tell(Event::Notified { summary, state: header("Subscription-State") });
             }
             ("ACK", _) => {}
             _ => self.answer(&request, "200 OK").await,
