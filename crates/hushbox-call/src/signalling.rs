@@ -14,6 +14,7 @@ mod interface;
 mod kept;
 mod overload;
 mod places;
+mod shown_caller;
 mod subscriptions;
 mod target;
 #[cfg(test)]
@@ -24,7 +25,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hushbox_policy::{CallId, CallerName, Now};
+use hushbox_policy::{CallId, Now};
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{
     Authenticator, CallIdHash, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite,
@@ -45,6 +46,7 @@ pub use interface::{Admission, Config, Input, MwiConfig, Output, Peer, Refused, 
 use overload::Overload;
 pub use overload::{Part, Strain};
 use places::Places;
+use shown_caller::shown_caller;
 pub use subscriptions::Lamp;
 use subscriptions::Watching;
 
@@ -459,13 +461,13 @@ impl Signalling {
             InviteBody::Sdp(sdp) => Some(sdp.clone()),
             InviteBody::None | InviteBody::Unsupported => None,
         };
-        let name = invite.from_display.as_deref().filter(|text| admission::is_given(text));
+        let (caller_number, caller_name) = shown_caller(invite, caller);
         self.outputs.push_back(Output::Start(Box::new(CallSetup {
             id,
             purpose,
             offer,
-            caller_number: admission::caller_number(invite),
-            caller_name: name.and_then(|name| CallerName::new(name).ok()),
+            caller_number,
+            caller_name,
             transport: invite.flow.transport,
             call_id_hash: invite.call_id_hash,
         })));

@@ -8,6 +8,7 @@
 //! call them. The shell owns the first three; the application judges each [`Invite`] and answers
 //! with a command. Nothing here prints a URI or a body: see the `Debug` implementations.
 
+mod asserted;
 pub mod auth;
 
 mod dialog;
@@ -32,6 +33,7 @@ mod transaction;
 
 mod transport;
 
+pub use asserted::{AssertedIdentity, withholds_identity};
 pub use auth::{Algorithm, Authenticator, Authorization, Challenge, Verdict};
 pub use endpoint::{Config, Endpoint, Input, Load, Output};
 pub use error::ParseError;

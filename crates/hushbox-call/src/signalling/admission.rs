@@ -6,6 +6,7 @@ use hushbox_store::model::MailboxPurpose;
 use rand_core::RngCore as _;
 
 use super::identity::Caller;
+use super::shown_caller::shown_caller;
 use super::{Signalling, Why};
 use crate::limits;
 use crate::setup::Purpose;
@@ -19,7 +20,7 @@ impl Signalling {
         caller: Caller,
         purpose: Purpose,
     ) -> Result<Purpose, NoRoom> {
-        let number = caller_number(invite);
+        let (number, _) = shown_caller(invite, caller);
         let wish = self.wish(now, &purpose, number.as_ref());
         admit(&self.admission_facts(wish, caller, invite.restrains_itself))?;
         Ok(match (wish, purpose) {
@@ -120,15 +121,4 @@ impl Signalling {
             sequence: (millis / 1000, u16::try_from(millis % 1000).unwrap_or(0)),
         });
     }
-}
-
-/// The number that a caller gives, unless it withholds it.
-pub(super) fn caller_number(invite: &Invite) -> Option<CallerNumber> {
-    let number = invite.from_user.as_deref().filter(|text| is_given(text))?;
-    CallerNumber::new(number).ok()
-}
-
-/// Whether a number or name stands for somebody (RFC 3323 §4.1.1.3).
-pub(super) fn is_given(text: &str) -> bool {
-    !text.is_empty() && !text.eq_ignore_ascii_case("anonymous")
 }
