@@ -157,7 +157,8 @@ impl Signalling {
         if shown.from_user.and_then(|user| self.digest_device(user, true)).is_some() {
             return Verdict::Stranger;
         }
-        match self.directory.trunk_by_lab_address(shown.flow.remote.ip()) {
+        // On a socket of both families an IPv4 peer has an IPv6 address around its own.
+        match self.directory.trunk_by_lab_address(shown.flow.remote.ip().to_canonical()) {
             Some(trunk) => Verdict::Known(Caller::Trunk(trunk.id)),
             None => Verdict::Stranger,
         }

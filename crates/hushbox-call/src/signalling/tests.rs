@@ -159,6 +159,8 @@ fn on_lab_nothing_of_a_hipaa_account_exists() {
     ] {
         assert_eq!(judged_on_lab("127.0.0.1", Some("5551234"), uri), expected, "{uri}");
     }
+    let inside_ipv6 = judged_on_lab("[::ffff:127.0.0.1]", None, "sip:2001@trial.example");
+    assert_eq!(inside_ipv6, "deposit 2001 Standard", "an IPv4 peer of a socket for both");
     assert_eq!(judged_on_lab("203.0.113.5", None, "sip:2001@trial.example"), "401");
 }
 

@@ -246,6 +246,14 @@ impl Resolver<'_> {
                 "must be an address that callers can send to",
             );
         }
+        // A socket of one family can't send to an address of the other.
+        if advertised_address.is_some_and(|address| address.is_ipv4() != rtp_address.is_ipv4()) {
+            self.wrong(
+                raw.media.advertised_address.as_ref().map(|at| at.line),
+                "media.advertised_address",
+                "must be IPv4 or IPv6 as media.rtp_address is",
+            );
+        }
         let rtp_ports = self.rtp_ports(raw);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = self.integer("media.shards", &raw.media.shards, 0..=64, 0);

@@ -86,6 +86,19 @@ fn listening_on_every_address_needs_an_advertised_one() {
 }
 
 #[test]
+fn media_is_of_one_family() {
+    let text = |listen: &str, media: &str| {
+        format!("[listen]\ntls = \"{listen}\"\n[media]\nadvertised_address = \"{media}\"\n")
+    };
+    assert!(problems(&text("[::]:5061", "2001:db8::7")).is_empty());
+    for (listen, media) in [("[::]:5061", "192.0.2.7"), ("0.0.0.0:5061", "2001:db8::7")] {
+        let found = problems(&text(listen, media));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("line 4: media.advertised_address: "), "{found:?}");
+    }
+}
+
+#[test]
 fn a_port_range_counts_pairs_of_an_even_and_the_next_port() {
     let pairs = |text: &str| text.parse::<RtpPorts>().map(RtpPorts::pairs);
     assert_eq!(pairs("16000-16003"), Ok(2));
