@@ -22,10 +22,18 @@ impl Tunnel {
     /// When stunnel does not start.
     #[must_use]
     pub fn of_the_trunk(trial: &Trial) -> Self {
-        let json = trial.json();
-        let path = |pointer| json.pointer(pointer).and_then(|p| p.as_str()).expect("a path");
-        let identity = format!("cert = {}\nkey = {}\n", path("/trunk/cert"), path("/trunk/key"));
-        Self::start(trial, &trial.dir().join("trunk.stunnel"), &identity)
+        Self::start(trial, &trial.dir().join("trunk.stunnel"), &trunk(trial))
+    }
+
+    /// The same, with TLS 1.2 and nothing newer.
+    ///
+    /// # Panics
+    ///
+    /// When stunnel does not start.
+    #[must_use]
+    pub fn of_the_trunk_by_tls_1_2(trial: &Trial) -> Self {
+        let identity = format!("{}sslVersionMax = TLSv1.2\n", trunk(trial));
+        Self::start(trial, &trial.dir().join("trunk-1-2.stunnel"), &identity)
     }
 
     /// One without a certificate.
@@ -65,6 +73,12 @@ impl Tunnel {
     pub fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+fn trunk(trial: &Trial) -> String {
+    let json = trial.json();
+    let path = |pointer| json.pointer(pointer).and_then(|p| p.as_str()).expect("a path");
+    format!("cert = {}\nkey = {}\n", path("/trunk/cert"), path("/trunk/key"))
 }
 
 impl Drop for Tunnel {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
@@ -22,9 +22,11 @@ enum Over {
     Udp,
     Tcp,
     Tls,
+    /// TLS 1.2; else it is 1.3.
+    Tls12,
 }
 
-use Over::{Tcp, Tls, Udp};
+use Over::{Tcp, Tls, Tls12, Udp};
 
 const LAB: &[Over] = &[Udp, Tcp];
 const ALL: &[Over] = &[Udp, Tcp, Tls];
@@ -49,7 +51,7 @@ const SCENARIOS: [Scenario; 37] = [
     // RFC 3261 §13.3.1.4: on every transport.
     Scenario { copies: Some((200, 11, 11)), ..scenario("answer_without_ack", ALL, 1) },
     scenario("cancel_before_answer", LAB, 0),
-    scenario("deposit", ALL, 1),
+    scenario("deposit", &[Udp, Tcp, Tls, Tls12], 1),
     scenario("retransmitted_invite", LAB, 1),
     scenario("cancel_after_answer", ALL, 1),
     scenario("merged", LAB, 1),
@@ -110,12 +112,12 @@ impl Run<'_> {
         let (via, mode) = match self.over {
             Udp => ("UDP", "u1"),
             Tcp => ("TCP", "t1"),
-            Tls => ("TLS", "t1"),
+            Tls | Tls12 => ("TLS", "t1"),
         };
         let (proto, crypto) = match self.over {
             Udp | Tcp => ("RTP/AVP", "a=x-no-keys:1"),
             // RFC 4568 §9.2: 30 octets of key and salt.
-            Tls => (
+            Tls | Tls12 => (
                 "RTP/SAVP",
                 "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj",
             ),
@@ -125,11 +127,12 @@ impl Run<'_> {
         command.arg("-sf").arg(folder().join(format!("{}.xml", self.scenario.name)));
         command.args(["-m", "1", "-nostdin", "-nd", "-timeout", "60", "-timeout_error"]);
         command.args(["-i", "127.0.0.1", "-t", mode, "-s", "2001", "-key", "domain"]);
-        command.args(["trial.example", "-key", "via", via, "-key", "rtp", &free_port()]);
+        let port = free_ports();
+        let of = |offset: u16| (port + offset).to_string();
+        command.args(["trial.example", "-key", "via", via, "-key", "rtp", &of(8)]);
         command.args(["-key", "proto", proto, "-key", "crypto", crypto]);
         command.args(["-key", "username", username]);
-        // On UDP the port is ours for certain; a stream has the one that its connection gets.
-        command.args(["-p", &free_port(), "-mp", &free_port()]);
+        command.args(["-p", &of(0), "-mp", &of(2)]);
         command.args(["-trace_err", "-error_file"]).arg(self.file("err"));
         if self.scenario.copies.is_some() {
             command.args(["-trace_msg", "-message_file"]).arg(self.file("msg"));
@@ -162,17 +165,27 @@ impl Run<'_> {
     }
 }
 
-/// A UDP port that nobody had just now, never the same twice.
-fn free_port() -> String {
-    static LAST: AtomicU16 = AtomicU16::new(0);
+/// Ports that nobody has, for one sipp: below those that the system gives out by itself (32768 and up), since whoever
+/// asks for any port might get one of ours between our look at it and its use.
+fn free_ports() -> u16 {
+    const FIRST: u16 = 20_000;
+    const BLOCKS: u16 = 12_000 / BLOCK;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let port = socket.local_addr().expect("its address").port();
-        if LAST.swap(port, Ordering::Relaxed) != port {
-            return port.to_string();
+        let block = NEXT.fetch_add(1, Ordering::Relaxed) % BLOCKS;
+        let first = FIRST + block * BLOCK;
+        let is_free = |port| {
+            UdpSocket::bind(("127.0.0.1", port)).is_ok()
+                && TcpListener::bind(("127.0.0.1", port)).is_ok()
+        };
+        if (first..first + BLOCK).all(is_free) {
+            return first;
         }
     }
 }
+
+/// For SIP, for what sipp binds for audio and video, and the one that stands in SDP.
+const BLOCK: u16 = 10;
 
 /// The user name of the telephone in the standard account.
 fn telephone(trial: &Trial) -> String {
@@ -191,6 +204,7 @@ fn every_scenario_of_sipp_goes_its_way_over_udp_tcp_and_tls() {
     }
     let mut trial = Trial::start(&["--lab-udp", "127.0.0.1:0", "--lab-tcp", "127.0.0.1:0"]);
     let (tunnel, stranger) = (Tunnel::of_the_trunk(&trial), Tunnel::of_nobody(&trial));
+    let old_tunnel = Tunnel::of_the_trunk_by_tls_1_2(&trial);
     let files = trial.dir().join("sipp");
     std::fs::create_dir(&files).expect("a folder");
     let telephone = telephone(&trial);
@@ -211,6 +225,7 @@ fn every_scenario_of_sipp_goes_its_way_over_udp_tcp_and_tls() {
                         Tcp => trial.address("lab_tcp"),
                         Tls if run.scenario.name == "strange_peer" => stranger.address(),
                         Tls => tunnel.address(),
+                        Tls12 => old_tunnel.address(),
                     };
                     let output = run.start(address, &telephone);
                     wrong.lock().expect("a list").extend(run.judge(&output));
