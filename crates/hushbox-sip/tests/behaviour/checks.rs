@@ -280,3 +280,28 @@ fn an_info_of_a_package_inside_a_call_gets_469_and_any_other_405() {
     assert!(world.events.is_empty(), "the call goes on");
     assert_eq!(world.endpoint.load().sessions, 1);
 }
+
+// RFC 8224: nobody here asks who signed it. PBXs send more History-Info than fits a page.
+#[test]
+fn long_header_fields_are_no_matter_on_datagrams_and_on_streams() {
+    let entry = "<sip:+15555551234@pbx.example.com;user=phone?Reason=SIP%3Bcause%3D302>;index=1.1";
+    let history = format!("History-Info: {}", vec![entry; 300].join(", "));
+    let identity = format!("y: {};info=<https://a/b.pem>;alg=ES256", "e".repeat(8 * 1024));
+    for flow in [udp(), tls(1)] {
+        let mut world = World::new();
+        world.receive(flow, &invite(flow).header(&history).header(&identity).text());
+        let (_, invite) = world.invited();
+        assert_eq!(invite.after_authentication(), None);
+        assert!(invite.headers.first("History-Info").is_some_and(|value| value.len() > 20_000));
+    }
+}
+
+// RFC 3261 §18.3: what follows a body on a datagram is no part of it; a body that is short is 400.
+#[test]
+fn a_datagram_may_be_longer_than_it_says_and_not_shorter() {
+    let mut world = World::new();
+    let text = invite(udp()).text();
+    world.receive(udp(), &format!("{text}trailing octets"));
+    assert_eq!(world.invited().1.body, InviteBody::Sdp(SDP.as_bytes().into()));
+    assert_eq!(status_of(&text[..text.len() - 1]).0, 400);
+}
