@@ -2,6 +2,7 @@
 //! lab listeners, and over TLS with the trunk's certificate through stunnel, since Debian's sipp has no TLS.
 //!
 //! Each file under `tests/sipp` is a scenario, and says what it shows; sipp fails on any message that is not expected.
+//! Each run is a caller with a number of its own, since one caller may leave only so many messages.
 //! They all run at once against one server, whose log must then hold exactly the calls that they make.
 
 use std::collections::BTreeSet;
