@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hushbox_load::scenario;
+use hushbox_load::script::Step;
 use hushbox_load::timeline::RATE;
 use hushbox_tests::calls::{delivered, forwarded, leave_at_once, listen, owner, run, speech};
 use hushbox_tests::trial::{Trial, warn_not_tested};
@@ -237,7 +238,11 @@ fn a_flood_of_scans_changes_nothing_for_a_call_in_progress() {
     let row = &delivered(&trial, "1001", 1)[0];
     assert_eq!(row["truncated"], false, "{row}");
     let (plan, pin) = owner(&trial, "1001");
-    let heard = run(scenario::call(&plan, &listen(&pin, &sound[..5 * RATE]))).expect("a call");
+    let mut script = listen(&pin, &sound[..5 * RATE]);
+    // Up to where it was heard; the rest of a long message is not waited for.
+    let heard_at = script.iter().position(|step| matches!(step, Step::Find { .. }));
+    script.truncate(heard_at.expect("it listens") + 1);
+    let heard = run(scenario::call(&plan, &script)).expect("a call");
     assert!(heard.is_ok(), "{:?} {:?}", heard.refusal, heard.steps);
     let log = trial.stop();
     let deposits: Vec<&str> =
@@ -359,7 +364,21 @@ fn an_extension_that_exists_is_answered_as_one_that_does_not() {
     assert!(!statuses.iter().any(|s| matches!(s.as_str(), "403" | "404")), "{statuses:?}");
 }
 
-/// One of sipvicious's programs against the lab listener, from an address that is no trunk's; what it printed.
+/// Takes every address from the trunk: svwar binds to none of its own, whatever it is told.
+fn trust_no_address(trial: &Trial) {
+    let json = trial.json();
+    let staff = json["accounts"].as_array().into_iter().flatten();
+    let mut staff = staff.flat_map(|account| account["staff"].as_array().into_iter().flatten());
+    let admin = staff.find(|person| person["number"] == "9000").expect("the security-admin");
+    let pin = trial.dir().join("pin");
+    std::fs::write(&pin, admin["pin"].as_str().expect("a PIN")).expect("written");
+    let pin = pin.to_str().expect("a path");
+    let set = ["trunk", "set", "pbx", "--no-lab-address", "--as", "9000", "--pin-file", pin];
+    let output = trial.command(&set);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// One of sipvicious's programs against the lab listener; what it printed.
 fn sipvicious(program: &str, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
@@ -370,16 +389,17 @@ fn sipvicious(program: &str, arguments: &[&str]) -> Option<String> {
 #[ignore = "takes minutes: make campaign"]
 fn the_real_scanners_find_a_server_and_nobody_on_it() {
     let trial = lab();
+    trust_no_address(&trial);
     let port = trial.address("lab_udp").port();
     let (port, url) = (port.to_string(), format!("udp://127.0.0.1:{port}"));
-    let Some(found) = sipvicious("svmap", &["-b", "127.0.0.5", "-p", &port, "127.0.0.1"]) else {
+    let Some(found) = sipvicious("svmap", &["-p", &port, "127.0.0.1"]) else {
         return warn_not_tested("sipvicious is not installed");
     };
     assert!(found.contains(&port), "svmap sees that there is a server: {found}");
     let existing = ["2001", "7101", "1001"];
     for method in ["REGISTER", "INVITE", "OPTIONS"] {
         for force in [&[][..], &["--force"]] {
-            let mut arguments = vec!["-b", "127.0.0.5", "-m", method, "-e", "1000-2100,7100-7102"];
+            let mut arguments = vec!["-m", method, "-e", "1000-2100,7100-7102"];
             arguments.extend_from_slice(force);
             arguments.push(&url);
             let found = sipvicious("svwar", &arguments).expect("it is there");
@@ -391,7 +411,7 @@ fn the_real_scanners_find_a_server_and_nobody_on_it() {
         }
     }
     for extension in existing {
-        let arguments = ["-b", "127.0.0.5", "-u", extension, "-r", "1000-1200", &url];
+        let arguments = ["-u", extension, "-r", "1000-1200", &url];
         let found = sipvicious("svcrack", &arguments).expect("it is there");
         assert!(!found.contains(&format!("| {extension} ")), "svcrack: {found}");
     }
