@@ -203,7 +203,10 @@ fn every_scenario_of_sipp_goes_its_way_over_udp_tcp_and_tls() {
     if !is_installed("sipp") || !is_installed("stunnel4") {
         return warn_not_tested("sipp and stunnel are not installed (`make test` installs them)");
     }
-    let mut trial = Trial::start(&["--lab-udp", "127.0.0.1:0", "--lab-tcp", "127.0.0.1:0"]);
+    let mut trial = Trial::create(&["--lab-udp", "127.0.0.1:0", "--lab-tcp", "127.0.0.1:0"]);
+    // All of them call one mailbox from one number.
+    trial.configure("limits", "deposits_per_caller_max = 0");
+    trial.serve();
     let (tunnel, stranger) = (Tunnel::of_the_trunk(&trial), Tunnel::of_nobody(&trial));
     let old_tunnel = Tunnel::of_the_trunk_by_tls_1_2(&trial);
     let files = trial.dir().join("sipp");

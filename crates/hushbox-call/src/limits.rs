@@ -49,14 +49,14 @@ pub const ANNOUNCED_ONE_IN: usize = 20;
 pub const FLOOD_CALLERS_MAX: usize = 16_384;
 /// How often the parts of a server say how they keep up, and how often what is refused changes.
 pub const STRAIN_EVERY: Duration = Duration::from_millis(500);
-/// A part whose timers come so late, twice in a row, is behind.
+/// A part whose timers come so late, four times in a row, is behind.
 pub const STRAIN_LATE_HIGH: Duration = Duration::from_millis(200);
 /// One whose timers come no later than this is in time.
 pub const STRAIN_LATE_LOW: Duration = Duration::from_millis(50);
 /// A disk that has been syncing for so long is behind.
-pub const STRAIN_SYNC_HIGH: Duration = Duration::from_secs(2);
+pub const STRAIN_SYNC_HIGH: Duration = Duration::from_secs(5);
 /// One that has been syncing no longer than this is in time.
-pub const STRAIN_SYNC_LOW: Duration = Duration::from_millis(500);
+pub const STRAIN_SYNC_LOW: Duration = Duration::from_secs(1);
 /// A queue that is so full of a hundred is behind.
 pub const STRAIN_QUEUE_HIGH_PERCENT: u8 = 50;
 /// One that is no fuller is in time.

@@ -65,8 +65,8 @@ const STEP_DOWN_PERCENT: u8 = 5;
 struct Said {
     at: Instant,
     strain: Strain,
-    /// How late its timers were at least, the last two times.
-    late_twice: Duration,
+    /// How late its timers were, the last times. Once may be chance; all of them are not.
+    late: [Duration; 4],
 }
 
 /// What the parts have said, and what follows from it.
@@ -88,10 +88,11 @@ impl Overload {
         if self.parts.len() >= STRAIN_PARTS_MAX && !self.parts.contains_key(&part) {
             return false;
         }
-        // One late timer may be chance; two in a row are not.
-        let before = self.parts.get(&part).map_or(Duration::ZERO, |said| said.strain.late);
-        let late_twice = strain.late.min(before);
-        self.parts.insert(part, Said { at: now, strain, late_twice });
+        let said =
+            self.parts.entry(part).or_insert(Said { at: now, strain, late: [Duration::ZERO; 4] });
+        said.late.rotate_right(1);
+        said.late[0] = strain.late;
+        (said.at, said.strain) = (now, strain);
         let stepped = *self.stepped.get_or_insert(now);
         if now.saturating_duration_since(stepped) < STRAIN_EVERY {
             return false;
@@ -108,7 +109,8 @@ impl Overload {
             if silent {
                 Level::Behind
             } else {
-                Strain { late: said.late_twice, ..said.strain }.level()
+                let late = said.late.into_iter().min().unwrap_or_default();
+                Strain { late, ..said.strain }.level()
             }
         };
         match self.parts.values().map(level).max() {
@@ -154,7 +156,7 @@ mod tests {
     #[test]
     fn more_and_more_is_refused_while_a_part_is_behind_and_less_and_less_once_it_is_in_time() {
         let (mut overload, mut now) = (Overload::default(), t0());
-        assert_eq!(refused(&mut overload, &mut now, late(500), 4), [0, 10, 20, 30]);
+        assert_eq!(refused(&mut overload, &mut now, late(500), 6), [0, 0, 0, 10, 20, 30]);
         assert_eq!(refused(&mut overload, &mut now, late(0), 7), [25, 20, 15, 10, 5, 0, 0]);
         assert_eq!(refused(&mut overload, &mut now, late(500), 30).last(), Some(&100));
     }
@@ -162,17 +164,17 @@ mod tests {
     #[test]
     fn between_behind_and_in_time_nothing_changes() {
         let (mut overload, mut now) = (Overload::default(), t0());
-        refused(&mut overload, &mut now, late(500), 4);
+        refused(&mut overload, &mut now, late(500), 6);
         let between = (STRAIN_LATE_LOW + STRAIN_LATE_HIGH) / 2;
         let between = Strain { late: between, ..Strain::default() };
         assert_eq!(refused(&mut overload, &mut now, between, 5), [30; 5]);
     }
 
     #[test]
-    fn one_late_timer_is_nothing() {
+    fn a_late_timer_now_and_then_is_nothing() {
         let (mut overload, mut now) = (Overload::default(), t0());
         refused(&mut overload, &mut now, late(0), 2);
-        refused(&mut overload, &mut now, late(700), 1);
+        refused(&mut overload, &mut now, late(700), 3);
         assert_eq!(refused(&mut overload, &mut now, late(0), 8), [0; 8]);
     }
 
