@@ -168,6 +168,17 @@ mod tests {
         assert_eq!(got, b"answer");
     }
 
+    #[test]
+    fn a_stranger_who_never_falls_silent_has_to_end_and_who_is_known_has_not() {
+        let opened = Instant::now();
+        let known = Acquaintance::default();
+        let since = opened + limits::STRANGER_MAX;
+        assert_eq!(deadline(opened, since, true, &known), opened + limits::STRANGER_MAX);
+        assert_eq!(deadline(opened, opened, true, &known), opened + limits::STRANGER_IDLE_MAX);
+        known.make();
+        assert_eq!(deadline(opened, since, true, &known), since + limits::IDLE_MAX);
+    }
+
     #[tokio::test]
     async fn a_certificate_or_an_admitted_call_makes_a_connection_stay() {
         for (peer, known) in
