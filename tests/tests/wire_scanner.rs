@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hushbox_load::scenario;
+use hushbox_load::scenario::{self, StepOutcome};
 use hushbox_load::script::Step;
 use hushbox_load::timeline::RATE;
 use hushbox_tests::calls::{delivered, forwarded, leave_at_once, listen, owner, run, speech};
@@ -224,7 +224,18 @@ fn a_flood_of_scans_changes_nothing_for_a_call_in_progress() {
     let (memory, audit) = (resident_kib(trial.pid()), audit_bytes(&trial));
     let (left, sent) = run(async {
         let (plan, script) = (forwarded(&trial, "1001"), leave_at_once(&sound));
-        tokio::join!(scenario::call(&plan, &script), flood(&trial, count))
+        let (answered, begin) = tokio::sync::oneshot::channel();
+        let mut answered = Some(answered);
+        // The greeting is heard: from now on the scanner is at work.
+        let mut watch = |_: &StepOutcome| {
+            answered.take().map(|answered| answered.send(()));
+        };
+        let scanner = async {
+            // A call that was not answered is told of below.
+            let _called = begin.await;
+            flood(&trial, count).await
+        };
+        tokio::join!(scenario::call_watched(&plan, &script, &mut watch), scanner)
     });
     let left = left.expect("a call");
     assert!(left.is_ok(), "{:?} {:?}", left.refusal, left.steps);
