@@ -316,13 +316,13 @@ impl Lamps {
         let version = lamp.version;
         let answer = (!went_out).then_some(Answer::NoWay);
         lamp.told = Some(Told { counts, version, at: now.utc, answer });
-        lamp.not_before = now.monotonic + limits::NOTIFY_INTERVAL;
         self.unreachable -= usize::from(lamp.unreachable);
         lamp.unreachable = !went_out;
         self.unreachable += usize::from(lamp.unreachable);
         if went_out {
             lamp.phase = Phase::Sent;
             lamp.must = false;
+            lamp.not_before = now.monotonic + limits::NOTIFY_INTERVAL;
         } else {
             lamp.phase = Phase::Idle;
         }

@@ -15,6 +15,8 @@ mod kept;
 mod overload;
 mod places;
 mod shown_caller;
+#[cfg(test)]
+mod subscription_tests;
 mod subscriptions;
 mod target;
 #[cfg(test)]

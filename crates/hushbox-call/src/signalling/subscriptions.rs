@@ -104,7 +104,7 @@ impl Signalling {
     }
 
     /// Who, what for, understood: as for a call.
-    fn judge_subscribe(
+    pub(super) fn judge_subscribe(
         &mut self,
         now: Now,
         subscribe: &Subscribe,

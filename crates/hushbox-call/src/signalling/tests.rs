@@ -9,7 +9,7 @@ use hushbox_sip::{Algorithm, Authorization, OwnedUri, Transport, auth::ha1};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-fn signalling() -> Signalling {
+pub(super) fn signalling() -> Signalling {
     let sip = hushbox_sip::Config {
         product: "Hushbox/test".to_owned(),
         listeners: Vec::new(),
@@ -30,7 +30,7 @@ fn signalling() -> Signalling {
     Signalling::new(config, directory(), [5; 32])
 }
 
-fn flow(transport: Transport, remote: &str) -> Flow {
+pub(super) fn flow(transport: Transport, remote: &str) -> Flow {
     let local: SocketAddr = "192.0.2.1:5061".parse().unwrap();
     let connection = (transport != Transport::Udp).then_some(ConnectionId(1));
     Flow { transport, local, remote: format!("{remote}:40000").parse().unwrap(), connection }
@@ -75,7 +75,7 @@ fn judge(signalling: &mut Signalling, invite: &Invite) -> String {
     }
 }
 
-fn device(name: &str) -> Peer {
+pub(super) fn device(name: &str) -> Peer {
     Peer::Device(device_id(name))
 }
 

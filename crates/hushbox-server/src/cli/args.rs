@@ -62,6 +62,9 @@ pub enum Command {
     /// Messages
     #[command(subcommand)]
     Message(Message),
+    /// Message-waiting lamps
+    #[command(subcommand)]
+    Mwi(Mwi),
     /// Say whose mailbox a pasted INVITE would reach, and why
     ///
     /// Reads an INVITE out of a log or a trace, and asks the running server: which rule chose which mailbox and
@@ -251,6 +254,29 @@ pub struct MessageExport {
     /// Read the PIN from this file's first line, instead of the terminal
     #[arg(long, value_name = "F")]
     pub pin_file: Option<PathBuf>,
+}
+
+/// `mwi ...`
+#[derive(Debug, Subcommand)]
+pub enum Mwi {
+    /// Say why a mailbox's lamp is on, off or not told
+    ///
+    /// What the mailbox holds, each telephone and PBX that is told of it, what it was told last and what it answered.
+    Explain(MwiExplain),
+}
+
+/// `mwi explain`
+#[derive(Debug, Args)]
+pub struct MwiExplain {
+    /// The mailbox
+    #[arg(value_name = "NUMBER|ACCOUNT/NUMBER")]
+    pub mailbox: String,
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub at: At,
+    /// Print the answer as a JSON array
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `resolve`

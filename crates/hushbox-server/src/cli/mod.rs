@@ -8,6 +8,7 @@ mod doctor;
 mod guide;
 mod mailbox;
 mod message;
+mod mwi;
 mod quickstart;
 mod resolve;
 mod serve;
@@ -51,6 +52,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Alias(command) => directory::alias(command),
         Command::Message(Message::List(args)) => message::list(&args),
         Command::Message(Message::Export(args)) => message::export(&args),
+        Command::Mwi(command) => mwi::mwi(&command),
         Command::Resolve(args) => resolve::resolve(&args),
         Command::Trace(args) => trace::trace(&args),
         Command::Audit(Audit::Verify(args)) => audit::verify(&args),

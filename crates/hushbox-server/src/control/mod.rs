@@ -28,6 +28,11 @@ pub enum Request {
         /// Show who called, in this person's name.
         reveal: Option<InTheNameOf>,
     },
+    /// What a mailbox's lamps should show, and what they were told: one row.
+    MwiExplain {
+        /// NUMBER or ACCOUNT/NUMBER.
+        mailbox: String,
+    },
     /// Whose mailbox a pasted INVITE would reach: one row.
     Resolve(Resolve),
     /// A message's audio.

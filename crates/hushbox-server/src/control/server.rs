@@ -134,8 +134,8 @@ mod tests {
         let status = Status { sip: crate::trial::Sip::default(), record_only: false };
         let keys = KeyFiles::at(&config.keys, &config.data);
         let (says, _) = tokio::sync::mpsc::unbounded_channel();
-        let writer = DirectoryWriter::new(keys, config.realm.clone(), None, says);
-        tokio::spawn(serve(listener, Operator::new(services, Arc::new(writer), status)));
+        let writer = DirectoryWriter::new(keys, config.realm.clone(), None, says.clone());
+        tokio::spawn(serve(listener, Operator::new(services, Arc::new(writer), says, status)));
         config
     }
 

@@ -6,6 +6,7 @@
 mod directory;
 mod export;
 mod listing;
+mod mwi;
 mod person;
 mod resolve;
 mod trace;
@@ -21,6 +22,7 @@ use crate::control::{Reply, Request};
 use crate::decisions;
 use crate::directory_writer::DirectoryWriter;
 use crate::services::Services;
+use crate::signalling::ToSignallingTask;
 use crate::trial::Sip;
 
 /// Why a command was not done, as the person who typed it reads it.
@@ -72,6 +74,7 @@ pub enum OperatorError {
 pub struct Operator {
     services: Arc<Services>,
     writer: Arc<DirectoryWriter>,
+    signalling: mpsc::UnboundedSender<ToSignallingTask>,
     status: Status,
 }
 
@@ -89,8 +92,13 @@ pub type Replies = mpsc::Sender<Reply>;
 
 impl Operator {
     /// Over these services.
-    pub fn new(services: Arc<Services>, writer: Arc<DirectoryWriter>, status: Status) -> Self {
-        Self { services, writer, status }
+    pub fn new(
+        services: Arc<Services>,
+        writer: Arc<DirectoryWriter>,
+        signalling: mpsc::UnboundedSender<ToSignallingTask>,
+        status: Status,
+    ) -> Self {
+        Self { services, writer, signalling, status }
     }
 
     /// Does one command for the user `uid`.
@@ -112,6 +120,7 @@ impl Operator {
                 self.message_list(uid, mailbox.as_deref(), reveal.as_ref(), replies).await
             }
             Request::Trace { call } => self.trace(uid, call.as_deref(), replies).await,
+            Request::MwiExplain { mailbox } => self.mwi_explain(uid, &mailbox, replies).await,
             Request::Resolve(asked) => self.resolve(&asked, replies).await,
             Request::Directory(request) => self.directory(uid, request, replies).await,
             Request::MessageExport { id, by } => self.message_export(uid, &id, &by, replies).await,

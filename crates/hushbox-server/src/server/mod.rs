@@ -241,7 +241,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         .map_err(doing("the control socket"))?;
     let writer = DirectoryWriter::new(data.keys, config.realm.clone(), tls_clients, says.clone());
     let status = Status { sip: addresses, record_only };
-    let operator = Operator::new(Arc::clone(&services), Arc::new(writer), status);
+    let operator = Operator::new(Arc::clone(&services), Arc::new(writer), says.clone(), status);
     tokio::spawn(control::server::serve(socket, operator));
     tokio::spawn(housekeeping::run(Arc::clone(&services)));
 
