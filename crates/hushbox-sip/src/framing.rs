@@ -115,9 +115,13 @@ impl Framer {
 
     fn advance(&mut self) -> Option<Framed> {
         while self.length.is_none() && self.rest().starts_with(b"\r\n") {
+            // Two at once are the peer's own question: some ask, and never answer.
+            let is_pong =
+                self.awaits_pong && self.breaks == 0 && !self.rest().starts_with(b"\r\n\r\n");
             self.start += 2;
             self.scanned = self.start;
-            if std::mem::take(&mut self.awaits_pong) {
+            if is_pong {
+                self.awaits_pong = false;
                 return Some(Framed::Pong);
             }
             self.breaks += 1;
@@ -249,15 +253,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_line_break_after_our_question_is_its_answer_and_no_question() {
+    fn one_line_break_after_our_question_is_its_answer_and_two_are_a_question() {
         let mut framer = Framer::new();
         framer.expect_pong();
         framer.push(b"\r\n");
         assert_eq!(framer.next_item(), Some(Framed::Pong));
         framer.expect_pong();
-        framer.push(b"\r\n\r\n\r\n");
+        framer.push(b"\r\n");
         assert_eq!(framer.next_item(), Some(Framed::Pong), "not the second half of a question");
-        assert_eq!(framer.next_item(), Some(Framed::Ping));
+        framer.expect_pong();
+        framer.push(b"\r\n\r\n");
+        assert_eq!(framer.next_item(), Some(Framed::Ping), "a peer that asks, too");
+        framer.push(b"\r\n");
+        assert_eq!(framer.next_item(), Some(Framed::Pong));
         assert_eq!(framer.next_item(), None);
     }
 

@@ -25,7 +25,9 @@ mod outgoing;
 mod overload;
 pub mod pasted;
 pub mod rate;
+pub mod registration;
 mod rejection;
+pub mod resolution;
 pub mod retargeting;
 mod subscription;
 mod tap;
@@ -34,7 +36,10 @@ mod transaction;
 mod transport;
 
 pub use asserted::{AssertedIdentity, withholds_identity};
-pub use auth::{Algorithm, Authenticator, Authorization, Challenge, Verdict};
+pub use auth::{
+    Algorithm, Authenticator, Authorization, Challenge, Credentials, DigestClient, Unanswerable,
+    Verdict,
+};
 pub use endpoint::{Config, Endpoint, Input, Load, Output};
 pub use error::ParseError;
 pub use event::{Event, Failure, RequestId, Session};

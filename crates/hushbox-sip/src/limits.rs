@@ -49,8 +49,41 @@ pub const MAX_UNACKNOWLEDGED: usize = 4;
 pub const MAX_KEEP_ALIVE_BYTES: usize = 64;
 /// Requests of our own outside of the calls that wait for an answer.
 pub const MAX_REQUESTS: usize = 4096;
+/// RFC 3261 §18.1.1: bytes of a request that go into a datagram where nothing is known of the path.
+pub const MAX_UDP_REQUEST_BYTES: usize = 1300;
 /// Connections that we opened or are opening.
 pub const MAX_OPENED: usize = 256;
+/// Destinations that a URI may lead to.
+pub const MAX_DESTINATIONS: usize = 16;
+/// Questions to the DNS about one URI.
+pub const MAX_QUESTIONS: usize = 48;
+/// SRV records of one answer that are looked at.
+pub const MAX_RECORDS: usize = 64;
+/// How long it may take to find out where a registrar is.
+pub const LOCATE_TIMEOUT: Duration = Duration::from_secs(60);
+/// Contacts of a registrar's answer that are looked at.
+pub const MAX_CONTACTS: usize = 64;
+/// The longest registration that is believed.
+pub const MAX_EXPIRES: Duration = Duration::from_secs(86_400);
+/// How often one REGISTER is sent again because its interval was too brief.
+pub const MAX_EXTENDED: u32 = 2;
+/// A registration is refreshed at least so long before its end, if it lasts that long at all: the
+/// first registrar can then time out, and another can be asked.
+pub const REFRESH_MARGIN: Duration = Duration::from_secs(66);
+/// RFC 5626 §4.5: the first wait after a registration failed, and the longest.
+pub const RETRY_BASE: Duration = Duration::from_secs(30);
+/// The longest wait after a registration failed.
+pub const RETRY_MAX: Duration = Duration::from_secs(1_800);
+/// The same where a registrar refused, so that no account there is locked by us.
+pub const REFUSED_RETRY_BASE: Duration = Duration::from_secs(300);
+/// The longest wait after a registrar refused.
+pub const REFUSED_RETRY_MAX: Duration = Duration::from_secs(3_600);
+/// The longest that a registrar may tell us to wait.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+/// RFC 5626 §4.5: a registration that has held for so long has worked.
+pub const STABLE_AFTER: Duration = Duration::from_secs(120);
+/// The longest wait after the connection of one that had worked broke.
+pub const FLOW_RETRY: Duration = Duration::from_secs(5);
 /// How long a connection may take to open, its TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that we opened stays without use.
@@ -68,6 +101,12 @@ pub const CSEQ_LEAP: u32 = 1 << 18;
 pub const MAX_SOURCES: usize = 16_384;
 /// Nonces whose use is remembered.
 pub const MAX_NONCES: usize = 65_536;
+/// Challenges of one response that are looked at, and protection spaces that are kept.
+pub const MAX_CHALLENGES: usize = 8;
+/// Challenges that one request is sent again for.
+pub const MAX_CHALLENGE_ROUNDS: u32 = 6;
+/// Challenges in a row that say that our nonce was only too old.
+pub const MAX_STALE: u32 = 3;
 /// How long a nonce is good for.
 pub const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 

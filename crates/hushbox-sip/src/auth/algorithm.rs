@@ -63,3 +63,27 @@ pub fn ha1(algorithm: Algorithm, user: &str, realm: &str, password: &str) -> Vec
     let parts = [user.as_bytes(), b":", realm.as_bytes(), b":", password.as_bytes()];
     algorithm.hash(&parts)
 }
+
+/// What both sides hash.
+pub(super) struct Hashed<'a> {
+    pub(super) nonce: &'a str,
+    pub(super) uri: &'a str,
+    pub(super) method: &'a str,
+    /// `nc`, `cnonce` and `qop`, where the challenge had `qop`.
+    pub(super) counted: Option<(&'a str, &'a str, &'a str)>,
+}
+
+/// RFC 7616 §3.4.1; without `qop`, what RFC 2069 had.
+pub(super) fn response(algorithm: Algorithm, ha1: &[u8], hashed: &Hashed<'_>) -> Vec<u8> {
+    let ha1 = hex::encode(ha1);
+    let Hashed { nonce, uri, method, counted } = hashed;
+    let ha2 = hex::encode(algorithm.hash(&[method.as_bytes(), b":", uri.as_bytes()]));
+    let (ha1, nonce, ha2) = (ha1.as_bytes(), nonce.as_bytes(), ha2.as_bytes());
+    match counted {
+        None => algorithm.hash(&[ha1, b":", nonce, b":", ha2]),
+        Some((nc, cnonce, qop)) => {
+            let (nc, cnonce, qop) = (nc.as_bytes(), cnonce.as_bytes(), qop.as_bytes());
+            algorithm.hash(&[ha1, b":", nonce, b":", nc, b":", cnonce, b":", qop, b":", ha2])
+        }
+    }
+}

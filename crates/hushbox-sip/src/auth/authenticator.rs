@@ -1,6 +1,6 @@
 //! Nonces and verdicts.
 
-use super::algorithm::Algorithm;
+use super::algorithm::{Algorithm, Hashed};
 use super::authorization::Authorization;
 use super::challenge::Challenge;
 use super::replay::Replay;
@@ -190,22 +190,10 @@ fn same_uri(digest_uri: &str, request_uri: &str) -> bool {
 
 /// RFC 7616 §3.4.1, with `qop=auth`.
 fn response(algorithm: Algorithm, ha1: &[u8], a: &Authorization, method: &str) -> Vec<u8> {
-    let ha1 = hex::encode(ha1);
-    let ha2 = hex::encode(algorithm.hash(&[method.as_bytes(), b":", a.uri.as_bytes()]));
     let qop = a.qop.as_deref().unwrap_or_default();
-    algorithm.hash(&[
-        ha1.as_bytes(),
-        b":",
-        a.nonce.as_bytes(),
-        b":",
-        a.nc.as_bytes(),
-        b":",
-        a.cnonce.as_bytes(),
-        b":",
-        qop.as_bytes(),
-        b":",
-        ha2.as_bytes(),
-    ])
+    let counted = Some((a.nc.as_str(), a.cnonce.as_str(), qop));
+    let hashed = Hashed { nonce: &a.nonce, uri: &a.uri, method, counted };
+    super::algorithm::response(algorithm, ha1, &hashed)
 }
 
 #[cfg(test)]

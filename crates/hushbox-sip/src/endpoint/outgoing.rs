@@ -153,6 +153,12 @@ impl Endpoint {
         let key = self.keys.client(branch.as_bytes());
         let Some(request) = self.requests.get(&id) else { return };
         let bytes = self.write_request(request, flow, &branch);
+        if flow.transport == Transport::Udp
+            && bytes.len() > limits::MAX_UDP_REQUEST_BYTES
+            && !request.was_tried_by_tcp()
+        {
+            return self.try_by_tcp(now, id);
+        }
         let (method, cseq) = (request.outgoing.method, request.cseq);
         let transaction = NonInviteClient::new(now, flow, bytes.clone());
         if let Some(request) = self.requests.get_mut(&id) {
@@ -162,6 +168,17 @@ impl Endpoint {
         self.schedule_request(key);
         self.touch(now, flow);
         self.transmit(flow, bytes);
+    }
+
+    /// RFC 3261 §18.1.1: what is too large for a datagram goes by TCP to the same place first.
+    fn try_by_tcp(&mut self, now: Instant, id: RequestId) {
+        if let Some(request) = self.requests.get_mut(&id)
+            && let Some(destination) = request.outgoing.destinations.get(request.at)
+        {
+            let by_tcp = Destination { transport: Transport::Tcp, ..destination.clone() };
+            request.outgoing.destinations.insert(request.at, by_tcp);
+        }
+        self.try_destination(now, id);
     }
 
     fn write_request(&self, request: &Request, flow: Flow, branch: &str) -> Bytes {
@@ -302,6 +319,16 @@ impl Endpoint {
 }
 
 impl Request {
+    /// Whether the destination before this one was the same by TCP.
+    fn was_tried_by_tcp(&self) -> bool {
+        let destination = |at: usize| self.outgoing.destinations.get(at);
+        let before = self.at.checked_sub(1).and_then(destination);
+        before.is_some_and(|before| {
+            before.transport == Transport::Tcp
+                && destination(self.at).is_some_and(|d| d.remote == before.remote)
+        })
+    }
+
     fn waits_for(&self, key: Key) -> bool {
         matches!(self.stage, Stage::Sent { key: of, .. } if of == key)
     }

@@ -160,6 +160,26 @@ fn without_a_destination_that_can_be_reached_nothing_is_sent() {
 }
 
 #[test]
+fn what_is_too_large_for_a_datagram_goes_by_tcp_if_the_peer_takes_that() {
+    let large = || {
+        let mut outgoing = notify(over_udp(&[FIRST]));
+        outgoing.body = Some(("text/plain".to_owned(), vec![b'x'; 1300].into()));
+        outgoing
+    };
+    let mut world = World::new();
+    world.send(large());
+    assert!(world.sent.is_empty());
+    let tcp = Flow { transport: Transport::Tcp, ..opened(9) };
+    let destination = world.connect(Some(tcp));
+    assert_eq!((destination.transport, destination.remote), (Transport::Tcp, address(FIRST)));
+    assert_eq!(world.only_sent().flow.transport, Transport::Tcp);
+    let mut world = World::new();
+    world.send(large());
+    world.connect(None);
+    assert_eq!(world.only_sent().flow.transport, Transport::Udp, "better than not at all");
+}
+
+#[test]
 fn requests_to_one_destination_share_one_connection() {
     let mut world = World::new();
     world.send(notify(vec![over_tls("192.0.2.7:5061")]));
@@ -277,6 +297,23 @@ fn a_kept_connection_is_asked_and_closed_when_its_peer_stops_answering() {
     world.advance(120 * SECOND);
     assert_eq!(world.disconnected.len(), 1);
     world.assert_empty();
+}
+
+#[test]
+fn a_peer_that_asks_and_never_answers_is_answered_and_keeps_its_connection() {
+    let mut world = World::new();
+    world.send(notify(vec![over_tls("192.0.2.7:5061")]));
+    world.connect(Some(opened(9)));
+    let sent = world.only_sent();
+    reply(&mut world, &sent, 200);
+    world.keep_alive(opened(9), 100 * SECOND, false);
+    for _ in 0..10 {
+        world.advance(150 * SECOND);
+        world.sent.clear();
+        world.receive(opened(9), "\r\n\r\n");
+        assert_eq!(world.only_sent().text, "\r\n");
+    }
+    assert!(world.disconnected.is_empty());
 }
 
 #[test]
