@@ -125,16 +125,19 @@ impl Trial {
         std::fs::write(self.config(), told.join("\n") + "\n").expect("written");
     }
 
-    /// Adds a line to a section of the configuration.
+    /// Adds a line to a section of the configuration, and the section where there is none.
     ///
     /// # Panics
     ///
-    /// When the configuration has no such section.
+    /// When the configuration can't be read or written.
     pub fn configure(&self, section: &str, line: &str) {
         let text = std::fs::read_to_string(self.config()).expect("the configuration");
         let head = format!("[{section}]");
-        assert!(text.contains(&head), "the configuration has {head}");
-        let told = text.replacen(&head, &format!("{head}\n{line}"), 1);
+        let told = if text.contains(&head) {
+            text.replacen(&head, &format!("{head}\n{line}"), 1)
+        } else {
+            format!("{text}\n{head}\n{line}\n")
+        };
         std::fs::write(self.config(), told).expect("written");
     }
 
