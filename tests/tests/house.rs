@@ -24,7 +24,8 @@ const SHELL: [&str; 3] = ["hushbox-server", "hushbox-backend", "hushbox-load"];
 const IMPURE: [&str; 5] = ["tokio", "mio", "socket2", "sqlx", "object_store"];
 
 /// Libraries that one crate alone may name: each is strong in one place and wrong in the others.
-const RESERVED: [(&str, &[&str]); 8] = [
+const RESERVED: [(&str, &[&str]); 9] = [
+    ("hickory-resolver", &["hushbox-server"]),
     ("rsip", &["hushbox-load"]),
     ("webrtc-srtp", &["hushbox-load"]),
     ("sqlx", &["hushbox-backend"]),

@@ -14,6 +14,7 @@ mod interface;
 mod kept;
 mod overload;
 mod places;
+mod registrations;
 mod shown_caller;
 #[cfg(test)]
 mod subscription_tests;
@@ -44,10 +45,11 @@ use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
 use flood::Flood;
 use guard::{Challenged, Guard};
 use identity::{Caller, Shown, Verdict};
-pub use interface::{Admission, Config, Input, MwiConfig, Output, Peer, Refused, Why};
+pub use interface::{Admission, Config, Input, LookUp, MwiConfig, Output, Peer, Refused, Why};
 use overload::Overload;
 pub use overload::{Part, Strain};
 use places::Places;
+use registrations::Registrations;
 use shown_caller::shown_caller;
 pub use subscriptions::Lamp;
 use subscriptions::Watching;
@@ -71,6 +73,7 @@ pub struct Signalling {
     places: Places,
     flood: Flood,
     overload: Overload,
+    registrations: Registrations,
     record_only: bool,
     disk_full: bool,
     draining: bool,
@@ -105,6 +108,7 @@ impl Signalling {
             lamps: Lamps::new(config.mwi.notifies_per_second, config.mwi.compare_every),
             places: Places::new(&config.admission),
             overload: Overload::default(),
+            registrations: Registrations::default(),
             record_only: config.record_only,
             disk_full: false,
             draining: false,
@@ -125,10 +129,11 @@ impl Signalling {
                 self.heard_from(at, flow);
             }
             Input::StreamClosed { flow } => {
+                self.endpoint.handle_input(at, hushbox_sip::Input::StreamClosed { flow });
                 if let Some(connection) = flow.connection {
                     self.connections.remove(&connection);
+                    self.registrations_lost(now, connection);
                 }
-                self.endpoint.handle_input(at, hushbox_sip::Input::StreamClosed { flow });
             }
             Input::Opened { attempt, flow, peer } => {
                 self.connected(flow, peer);
@@ -148,10 +153,16 @@ impl Signalling {
                     self.tell_neighbours(now);
                 }
             }
-            Input::Drain => self.draining = true,
+            Input::Drain => {
+                self.draining = true;
+                self.unregister(now);
+            }
+            Input::Register(settings) => self.register(now, settings),
+            Input::Located { look_up, destinations } => self.located(now, look_up, destinations),
             Input::Call { call, says } => self.call_says(at, call, says),
             Input::Timeout => {
                 self.endpoint.handle_input(at, hushbox_sip::Input::Timeout);
+                self.registrations_due(now);
                 for (challenged, challenges) in self.guard.due(at) {
                     self.challenge(at, challenged, challenges);
                 }
@@ -180,9 +191,8 @@ impl Signalling {
             }
             hushbox_sip::Output::Event(_) => None,
         };
-        let guard = self.guard.deadline();
-        let lamps = self.lamps.deadline();
-        Output::Timeout(endpoint.into_iter().chain(guard).chain(lamps).min())
+        let others = [self.guard.deadline(), self.lamps.deadline(), self.registrations.deadline()];
+        Output::Timeout(endpoint.into_iter().chain(others.into_iter().flatten()).min())
     }
 
     /// Calls at this moment.
@@ -190,9 +200,10 @@ impl Signalling {
         self.calls.len()
     }
 
-    /// Whether nothing is left in its tables: no call, no session.
+    /// Whether nothing is left in its tables: no call, no session, and at the end no registration.
     pub fn is_quiet(&self) -> bool {
-        self.calls.is_empty() && self.sessions.is_empty()
+        let registered = self.draining && !self.registrations.are_over();
+        self.calls.is_empty() && self.sessions.is_empty() && !registered
     }
 
     /// Shows `tap` every SIP message that comes in from now on.
@@ -203,6 +214,12 @@ impl Signalling {
     /// How much the SIP endpoint holds.
     pub fn endpoint_load(&self) -> hushbox_sip::Load {
         self.endpoint.load()
+    }
+
+    fn seed(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
     }
 
     fn pump(&mut self, now: Now) {
@@ -311,7 +328,12 @@ impl Signalling {
                 };
                 self.tell(session, FromSignalling::Ended(reason));
             }
-            Event::Answered { .. } | Event::Unanswered { .. } => {}
+            Event::Answered { request, response } => {
+                self.registrar_answered(now, request, Ok(&response));
+            }
+            Event::Unanswered { request, why } => {
+                self.registrar_answered(now, request, Err(why));
+            }
             Event::Terminated { session } => {
                 self.guard.forget(session);
                 if let Some(call) = self.sessions.remove(&session)

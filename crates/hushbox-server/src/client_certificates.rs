@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::client::danger::HandshakeSignatureValid;
+use rustls::client::verify_server_cert_signed_by_trust_anchor;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
 };
 
-use crate::identity::{self, Identity};
+use crate::identity::{self, End, Identity};
 
 /// What a record asks of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +86,7 @@ pub struct Authorities(Arc<[Authority]>);
 struct Authority {
     sha256: [u8; 32],
     verifier: Arc<dyn ClientCertVerifier>,
+    roots: Arc<RootCertStore>,
 }
 
 /// Whether an authority stands behind a certificate.
@@ -121,9 +124,10 @@ impl<P> ClientCertificates<P> {
                 |source: Box<dyn std::error::Error + Send + Sync>| AuthorityError { index, source };
             let mut roots = RootCertStore::empty();
             roots.add(der.clone()).map_err(|error| unusable(error.into()))?;
+            let roots = Arc::new(roots);
             // A list speaks of its own authority's certificates; of the others nothing is known by it.
             let verifier = WebPkiClientVerifier::builder_with_provider(
-                roots.into(),
+                Arc::clone(&roots),
                 Arc::clone(&self.provider),
             )
             .with_crls(revoked.iter().filter(|list| identity::is_list_of(list, der)).cloned())
@@ -131,7 +135,7 @@ impl<P> ClientCertificates<P> {
             .allow_unknown_revocation_status()
             .build()
             .map_err(|error| unusable(error.into()))?;
-            list.push(Authority { sha256: sha256(der), verifier });
+            list.push(Authority { sha256: sha256(der), verifier, roots });
         }
         Ok(Authorities(list.into()))
     }
@@ -152,8 +156,27 @@ impl<P> ClientCertificates<P> {
         chain: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<Match<P>, DoesNotHold> {
+        self.look_up_as(End::Client, chain, now)
+    }
+
+    /// Whose a certificate is that a server has shown: design.md "Who may call", on a connection that we opened the
+    /// trunk's server certificate counts.
+    pub fn look_up_server(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Match<P>, DoesNotHold> {
+        self.look_up_as(End::Server, chain, now)
+    }
+
+    fn look_up_as(
+        &self,
+        end: End,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Match<P>, DoesNotHold> {
         let Some((own, between)) = chain.split_first() else { return Ok(Match::Nobody) };
-        let Ok(identity) = Identity::read(own) else { return Ok(Match::Nobody) };
+        let Ok(identity) = Identity::read(own, end) else { return Ok(Match::Nobody) };
         let records = Arc::clone(&self.records.read().unwrap_or_else(PoisonError::into_inner));
         let holds = i64::try_from(now.as_secs()).is_ok_and(|now| identity.holds_at(now));
         let mut fitting = Vec::new();
@@ -162,11 +185,11 @@ impl<P> ClientCertificates<P> {
             let (fits, signed) = match &candidate.binding {
                 // No authority is needed for a key; but one that has revoked it is heard.
                 Binding::KeyHash(hash) => {
-                    let signed = self.signed(None, own, between, &identity, now);
+                    let signed = self.signed(end, None, (own, between), &identity, now);
                     (*hash == identity.key_hash, signed)
                 }
                 Binding::AuthorityAndName { authority, name } => {
-                    let signed = self.signed(*authority, own, between, &identity, now);
+                    let signed = self.signed(end, *authority, (own, between), &identity, now);
                     (identity.names.contains(name) && signed != Signed::No, signed)
                 }
             };
@@ -188,9 +211,9 @@ impl<P> ClientCertificates<P> {
     /// between "expired" and "a stranger's" is the signature.
     fn signed(
         &self,
+        end: End,
         authority: Option<[u8; 32]>,
-        own: &CertificateDer<'_>,
-        between: &[CertificateDer<'_>],
+        (own, between): (&CertificateDer<'_>, &[CertificateDer<'_>]),
         identity: &Identity,
         now: UnixTime,
     ) -> Signed {
@@ -203,15 +226,31 @@ impl<P> ClientCertificates<P> {
         let known = self.authorities.read().unwrap_or_else(PoisonError::into_inner).clone();
         let mut signed = Signed::No;
         for known in known.0.iter().filter(|known| authority.is_none_or(|a| a == known.sha256)) {
-            match known.verifier.verify_client_cert(own, between, at) {
-                Ok(_) if signed == Signed::No => signed = Signed::Yes,
+            let verified = match end {
+                End::Client => known.verifier.verify_client_cert(own, between, at).map(|_| ()),
+                End::Server => self.verify_server_cert(known, own, between, at),
+            };
+            match verified {
+                Ok(()) if signed == Signed::No => signed = Signed::Yes,
                 Err(rustls::Error::InvalidCertificate(CertificateError::Revoked)) => {
                     signed = Signed::Revoked;
                 }
-                Ok(_) | Err(_) => {}
+                Ok(()) | Err(_) => {}
             }
         }
         signed
+    }
+
+    fn verify_server_cert(
+        &self,
+        by: &Authority,
+        own: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        at: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        let own = ParsedCertificate::try_from(own)?;
+        verify_server_cert_signed_by_trust_anchor(&own, &by.roots, between, at, algorithms)
     }
 }
 
@@ -391,13 +430,24 @@ mod tests {
     #[test]
     fn a_key_hash_needs_no_authority_but_dates() {
         let foreign = shown(&authority(), "sip:phone@clinic.example");
-        let hash = Identity::read(&foreign[0]).expect("readable").key_hash;
+        let hash = Identity::read(&foreign[0], End::Client).expect("readable").key_hash;
         let known = known(&authority(), vec![Binding::KeyHash(hash)]);
         assert_eq!(known.look_up(&foreign, unix(NOW)), Ok(Match::One(0)));
         assert_eq!(
             known.look_up(&foreign, unix("2036-01-01T00:00:00Z")),
             Err(DoesNotHold::OutOfDate)
         );
+    }
+
+    #[test]
+    fn a_trunks_server_certificate_is_the_trunk_on_a_connection_of_ours() {
+        let ours = authority();
+        let known = known(&ours, vec![named(&ours, PBX)]);
+        let chain = shown(&ours, PBX);
+        assert_eq!(known.look_up_server(&chain, unix(NOW)), Ok(Match::One(0)));
+        assert_eq!(known.look_up_server(&shown(&authority(), PBX), unix(NOW)), Ok(Match::Nobody));
+        let late = unix("2029-01-01T00:00:00Z");
+        assert_eq!(known.look_up_server(&chain, late), Err(DoesNotHold::OutOfDate));
     }
 
     #[test]
@@ -423,7 +473,7 @@ mod tests {
             name.verify_client_cert(&chain[0], &[], unix(NOW)),
             Err(rustls::Error::InvalidCertificate(CertificateError::Revoked))
         ));
-        let hash = Identity::read(&chain[0]).expect("readable").key_hash;
+        let hash = Identity::read(&chain[0], End::Client).expect("readable").key_hash;
         let key = known_without(&ours, vec![Binding::KeyHash(hash)], std::slice::from_ref(&list));
         assert_eq!(key.look_up(&chain, unix(NOW)), Err(DoesNotHold::Revoked));
         let stranger = known_without(&ours, Vec::new(), std::slice::from_ref(&list));

@@ -26,28 +26,41 @@ pub struct Identity {
     pub not_before: i64,
 }
 
+/// Which end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The one that connected.
+    Client,
+    /// The one that was connected to.
+    Server,
+}
+
 /// Why a certificate is as none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
     /// It is not an X.509 certificate.
     #[error("not a certificate")]
     Malformed,
-    /// Extended key usage lacks clientAuth.
-    #[error("not for client authentication")]
-    NotForClients,
+    /// Extended key usage lacks what the end that showed it needs.
+    #[error("not for this end of a connection")]
+    NotForThisEnd,
 }
 
 impl Identity {
-    /// Reads the certificate `der`.
-    pub fn read(der: &[u8]) -> Result<Self, Unusable> {
+    /// Reads the certificate `der`, which this end of a connection has shown.
+    pub fn read(der: &[u8], end: End) -> Result<Self, Unusable> {
         let (rest, certificate) =
             X509Certificate::from_der(der).map_err(|_| Unusable::Malformed)?;
         if !rest.is_empty() {
             return Err(Unusable::Malformed);
         }
         let usage = certificate.extended_key_usage().map_err(|_| Unusable::Malformed)?;
-        if !usage.is_some_and(|usage| usage.value.client_auth) {
-            return Err(Unusable::NotForClients);
+        let fits = usage.is_some_and(|usage| match end {
+            End::Client => usage.value.client_auth,
+            End::Server => usage.value.server_auth,
+        });
+        if !fits {
+            return Err(Unusable::NotForThisEnd);
         }
         let mut key_hash = [0; 32];
         key_hash.copy_from_slice(digest(&SHA256, certificate.public_key().raw).as_ref());
@@ -94,6 +107,26 @@ pub fn is_list_of(list: &[u8], der: &[u8]) -> bool {
     }
 }
 
+/// RFC 5922 §7.1: whether the certificate `der` names the domain `wanted`: one of its SIP URIs does, or, where it has
+/// none, one of its DNS names.
+pub fn names_domain(der: &[u8], wanted: &str) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return false };
+    let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
+    let wanted = wanted.strip_suffix('.').unwrap_or(wanted).to_ascii_lowercase();
+    let mut sip = Vec::new();
+    let mut dns = false;
+    for name in &names.value.general_names {
+        match name {
+            GeneralName::URI(uri) if is_sip(uri) => sip.push(sip_name(uri)),
+            GeneralName::DNSName(name) => {
+                dns |= is_host(name) && name.eq_ignore_ascii_case(&wanted)
+            }
+            _ => {}
+        }
+    }
+    if sip.is_empty() { dns } else { sip.contains(&Some(format!("sip:{wanted}"))) }
+}
+
 /// Whether the certificate `der` names the address `ip`.
 pub fn names_address(der: &[u8], ip: std::net::IpAddr) -> bool {
     let octets = match ip {
@@ -111,9 +144,7 @@ fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
     let mut dns = Vec::new();
     for name in &names.value.general_names {
         match name {
-            GeneralName::URI(uri)
-                if uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:")) =>
-            {
+            GeneralName::URI(uri) if is_sip(uri) => {
                 sip.push(sip_name(uri));
             }
             GeneralName::DNSName(name) if is_host(name) => {
@@ -149,6 +180,10 @@ fn sip_name(uri: &str) -> Option<String> {
     Some(user.map_or_else(|| format!("sip:{host}"), |user| format!("sip:{user}@{host}")))
 }
 
+fn is_sip(uri: &str) -> bool {
+    uri.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("sip:"))
+}
+
 /// RFC 5922 §7.2: no wildcard.
 fn is_host(name: &str) -> bool {
     !name.is_empty()
@@ -180,7 +215,7 @@ mod tests {
     }
 
     fn names_of(names: &[SanType]) -> Vec<String> {
-        Identity::read(&certificate(names, &[ExtendedKeyUsagePurpose::ClientAuth]))
+        Identity::read(&certificate(names, &[ExtendedKeyUsagePurpose::ClientAuth]), End::Client)
             .expect("readable")
             .names
     }
@@ -229,10 +264,13 @@ mod tests {
     #[test]
     fn a_certificate_without_client_auth_is_as_none() {
         let names = [uri("sip:pbx.example.org")];
-        assert_eq!(Identity::read(&certificate(&names, &[])), Err(Unusable::NotForClients));
+        assert_eq!(
+            Identity::read(&certificate(&names, &[]), End::Client),
+            Err(Unusable::NotForThisEnd)
+        );
         let server = certificate(&names, &[ExtendedKeyUsagePurpose::ServerAuth]);
-        assert_eq!(Identity::read(&server), Err(Unusable::NotForClients));
-        assert_eq!(Identity::read(b"\x30\x03abc"), Err(Unusable::Malformed));
+        assert_eq!(Identity::read(&server, End::Client), Err(Unusable::NotForThisEnd));
+        assert_eq!(Identity::read(b"\x30\x03abc", End::Client), Err(Unusable::Malformed));
     }
 
     #[test]
@@ -242,6 +280,6 @@ mod tests {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().expect("a key");
         let der = params.self_signed(&key).expect("a certificate").der().to_vec();
-        assert!(Identity::read(&der).expect("readable").names.is_empty());
+        assert!(Identity::read(&der, End::Client).expect("readable").names.is_empty());
     }
 }

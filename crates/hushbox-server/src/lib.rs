@@ -28,6 +28,7 @@ pub mod mwi;
 pub mod open_files;
 pub mod operator;
 pub mod ops;
+pub mod outbound;
 pub mod pin_pool;
 pub mod privacy;
 pub mod prompts;

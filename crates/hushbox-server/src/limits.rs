@@ -18,6 +18,18 @@ pub const IDLE_MAX: Duration = Duration::from_secs(2 * 3600);
 pub const WRITE_MAX: Duration = Duration::from_secs(10);
 /// After how much silence the system asks a peer whether it is still there.
 pub const KEEPALIVE: Duration = Duration::from_secs(60);
+/// How long a connection of ours may take to open, its handshake included. Signalling gives up by itself, too.
+pub const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long finding out where something is to be sent may take.
+pub const LOOK_UP_MAX: Duration = Duration::from_secs(30);
+/// How long one question to one name server may take.
+pub const DNS_TRY_MAX: Duration = Duration::from_secs(3);
+/// How often one question is asked.
+pub const DNS_TRIES: usize = 2;
+/// Registrations in the configuration.
+pub const REGISTRATIONS_MAX: usize = 16;
+/// The longest password file.
+pub const PASSWORD_FILE_BYTES: u64 = 1024;
 /// The most that is read from a stream at once.
 pub const READ_BYTES: usize = 16 * 1024;
 /// The largest datagram.

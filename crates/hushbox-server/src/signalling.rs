@@ -6,9 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hushbox_call::limits::STRAIN_EVERY;
 use hushbox_call::setup::ToSignalling;
-use hushbox_call::signalling::{Input, Lamp, Output, Part, Peer, Refused, Signalling, Strain, Why};
+use hushbox_call::signalling::{
+    Input, Lamp, LookUp, Output, Part, Peer, Refused, Signalling, Strain, Why,
+};
 use hushbox_policy::{CallId, MailboxId};
-use hushbox_sip::{ConnectionId, Flow, Rejection};
+use hushbox_sip::registration::Settings;
+use hushbox_sip::resolution::Target;
+use hushbox_sip::{ConnectionId, Destination, Flow, Rejection};
 use hushbox_store::{CertificateOwner, Counts, Directory};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -21,6 +25,7 @@ use crate::media_shard::strain::filled_percent;
 use crate::media_shard::{Shard, ToShard};
 use crate::metrics::EndpointGauges;
 use crate::mwi::Mwi;
+use crate::outbound::{Connector, Finder, registrations};
 use crate::sip_watch::SipWatch;
 
 /// What calls and tasks say to signalling.
@@ -39,6 +44,13 @@ pub enum ToSignallingTask {
         shard: u16,
         /// Whether it has.
         full: bool,
+    },
+    /// Where something is to be sent.
+    Located {
+        /// Which question this answers.
+        look_up: LookUp,
+        /// In the order of trying.
+        destinations: Vec<Destination>,
     },
     /// The directory has changed.
     Directory(Arc<Directory>),
@@ -79,6 +91,14 @@ pub struct SignallingTask {
     pub clock: Arc<Clock>,
     /// The lab listener's socket.
     pub udp: Option<Arc<UdpSocket>>,
+    /// Opens connections.
+    pub connector: Connector,
+    /// Finds out where to send, and says it.
+    pub finder: Finder,
+    /// The queue that this task reads.
+    pub says: mpsc::UnboundedSender<ToSignallingTask>,
+    /// The PBXs that this server is an extension of.
+    pub registrations: Vec<Settings>,
     /// The media shards.
     pub shards: Vec<Shard>,
     /// What counts for lamps and keeps subscriptions.
@@ -150,6 +170,8 @@ impl SignallingTask {
             sheds: false,
         };
         running.task.signalling.set_tap(Box::new(running.task.watch.clone()));
+        let registrations = std::mem::take(&mut running.task.registrations);
+        running.input(Input::Register(registrations));
         let sleep = sleep_until(Instant::now());
         tokio::pin!(sleep);
         let pulse = sleep_until(Instant::now() + STRAIN_EVERY);
@@ -193,14 +215,18 @@ impl Running {
             Arrival::Datagram { flow, bytes } => {
                 self.input(Input::Datagram { flow, bytes: &bytes })
             }
-            Arrival::Opened { flow, peer, writer, acquaintance } => {
+            Arrival::Opened { flow, peer, writer, acquaintance, attempt } => {
                 if let Some(connection) = flow.connection {
                     self.writers.insert(connection, Writer { queue: writer, acquaintance });
                 }
                 let peer = whose(peer);
                 self.task.watch.opened(flow, peer);
-                self.input(Input::Connected { flow, peer });
+                self.input(match attempt {
+                    Some(attempt) => Input::Opened { attempt, flow, peer },
+                    None => Input::Connected { flow, peer },
+                });
             }
+            Arrival::Unconnected { attempt } => self.input(Input::Unopened { attempt }),
             Arrival::Data { flow, bytes } => self.input(Input::StreamData { flow, bytes: &bytes }),
             Arrival::Closed { flow } => {
                 if let Some(connection) = flow.connection {
@@ -241,6 +267,9 @@ impl Running {
             ToSignallingTask::Lamps { mailbox, answer } => {
                 let _gone = answer.send(self.task.signalling.lamps(mailbox));
             }
+            ToSignallingTask::Located { look_up, destinations } => {
+                self.input(Input::Located { look_up, destinations });
+            }
             ToSignallingTask::Drain => self.input(Input::Drain),
             ToSignallingTask::Ping(answer) => {
                 // Whoever asked may have gone.
@@ -271,10 +300,11 @@ impl Running {
             match self.task.signalling.poll_output() {
                 Output::Transmit { flow, bytes } => self.transmit(flow, bytes),
                 Output::Disconnect { flow } => self.disconnect(flow),
-                Output::Connect { attempt, .. } => {
-                    tracing::debug!("no connection was opened: none can be yet");
-                    self.input(Input::Unopened { attempt });
+                Output::Connect { attempt, destination } => {
+                    self.task.connector.open(attempt, destination);
                 }
+                Output::Locate { look_up, target } => self.locate(look_up, target),
+                Output::Registration { number, news } => registrations::log(number, news),
                 Output::Start(setup) => {
                     let call = setup.id;
                     self.task.watch.admitted(&setup);
@@ -319,6 +349,15 @@ impl Running {
         };
         self.task.load.send_if_modified(|before| std::mem::replace(before, load) != load);
         deadline
+    }
+
+    fn locate(&self, look_up: LookUp, target: Target) {
+        let (finder, says) = (self.task.finder.clone(), self.task.says.clone());
+        tokio::spawn(async move {
+            let destinations = finder.find(target).await;
+            // A failure here means that signalling has ended.
+            let _ended = says.send(ToSignallingTask::Located { look_up, destinations });
+        });
     }
 
     fn least_busy(&self) -> (usize, Option<&Shard>) {

@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::client_certificates::{Candidate, ClientCertificates, Records};
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::outbound::server_certificates::ServerCertificates;
 
 /// Why TLS could not be set up. Each names the file.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum TlsError {
     /// Certificate and key do not go together, or are of a kind that cannot be used.
     #[error("tls.certificate and tls.key: {0}")]
     Pair(rustls::Error),
+    /// An authority of `tls.server_cas` cannot be one.
+    #[error("tls.server_cas: {0}")]
+    Root(rustls::Error),
     /// An authority cannot be one.
     #[error(transparent)]
     Authority(#[from] crate::client_certificates::AuthorityError),
@@ -90,9 +94,7 @@ pub fn server_config<P>(
 where
     P: Send + Sync + 'static,
 {
-    let chain = certificates(&config.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .map_err(|source| TlsError::File { file: config.key.display().to_string(), source })?;
+    let (chain, key) = own(config)?;
     let mut tls = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(TlsError::Pair)?
@@ -103,6 +105,36 @@ where
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
     Ok(Arc::new(tls))
+}
+
+/// What connections of ours run by: the server is checked, and shown our own certificate where it asks for one.
+pub fn client_config(config: &Config) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for path in &config.server_cas {
+        for certificate in certificates(path)? {
+            roots.add(certificate).map_err(TlsError::Root)?;
+        }
+    }
+    let checked = ServerCertificates::new(roots, provider());
+    let (chain, key) = own(config)?;
+    let tls = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(TlsError::Pair)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(checked))
+        .with_client_auth_cert(chain, key)
+        .map_err(TlsError::Pair)?;
+    Ok(Arc::new(tls))
+}
+
+/// Our own certificate and its key.
+fn own(
+    config: &Config,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    let chain = certificates(&config.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&config.key)
+        .map_err(|source| TlsError::File { file: config.key.display().to_string(), source })?;
+    Ok((chain, key))
 }
 
 /// Reads every file that TLS needs, as starting would.
@@ -116,6 +148,7 @@ pub fn check(config: &Config) -> Result<(), TlsError> {
         Arc::new(Nothing),
         provider(),
     )?;
+    client_config(config)?;
     server_config(config, Arc::new(clients)).map(|_| ())
 }
 
@@ -131,7 +164,6 @@ impl Records<()> for Nothing {
 #[cfg(test)]
 mod tests {
     use rustls::pki_types::{ServerName, UnixTime};
-    use rustls::{ClientConfig, RootCertStore};
     use tokio_rustls::{TlsAcceptor, TlsConnector};
 
     use super::*;

@@ -342,7 +342,9 @@ impl Server {
                     let caller = caller_of(flow);
                     agenda.plan(now.monotonic + LINK_DELAY, Happening::SipToCaller(caller, bytes));
                 }
-                signalling::Output::Connect { .. } => {
+                signalling::Output::Connect { .. }
+                | signalling::Output::Locate { .. }
+                | signalling::Output::Registration { .. } => {
                     panic!("nothing is sent outside of the calls")
                 }
                 signalling::Output::Disconnect { flow } => {

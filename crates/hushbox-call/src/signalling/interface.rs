@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hushbox_policy::{CallId, DeviceId, MailboxId, NoRoom, SubscriptionId, TrunkId};
 use hushbox_sip::rate::Allowance;
+use hushbox_sip::registration::{News, Settings};
+use hushbox_sip::resolution::Target;
 use hushbox_sip::{Attempt, CallIdHash, Destination, Flow};
 use hushbox_store::keys::ServiceKey;
 use hushbox_store::{Counts, Directory, SubscriptionRow};
@@ -14,6 +16,10 @@ use hushbox_store::{Counts, Directory, SubscriptionRow};
 use super::overload::{Part, Strain};
 use crate::limits;
 use crate::setup::{CallSetup, FromSignalling, ToSignalling};
+
+/// A question where something is to be sent. Never used twice in a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LookUp(pub u64);
 
 /// Whom a connection's certificate stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,6 +148,15 @@ pub enum Input<'a> {
     },
     /// The server stops: no new calls.
     Drain,
+    /// Be an extension of these PBXs; said once.
+    Register(Vec<Settings>),
+    /// What [`Output::Locate`] asked for.
+    Located {
+        /// Which question this answers.
+        look_up: LookUp,
+        /// In the order of trying; none where the name leads nowhere.
+        destinations: Vec<Destination>,
+    },
     /// A call says something.
     Call {
         /// Which call.
@@ -174,6 +189,10 @@ impl fmt::Debug for Input<'_> {
             Input::RecordOnly(only) => write!(f, "RecordOnly({only})"),
             Input::Strain { part, strain } => write!(f, "Strain({part:?}, {strain:?})"),
             Input::Drain => f.write_str("Drain"),
+            Input::Register(settings) => write!(f, "Register({})", settings.len()),
+            Input::Located { look_up, destinations } => {
+                write!(f, "Located({}, {destinations:?})", look_up.0)
+            }
             Input::Call { call, says } => write!(f, "Call({call}, {says:?})"),
             Input::Timeout => f.write_str("Timeout"),
         }
@@ -200,6 +219,20 @@ pub enum Output {
         attempt: Attempt,
         /// Where to, and what the server must prove to be.
         destination: Destination,
+    },
+    /// Find out where this leads (RFC 3263): say [`Input::Located`].
+    Locate {
+        /// Which question this is.
+        look_up: LookUp,
+        /// The host, and what is known of port and transport.
+        target: Target,
+    },
+    /// What became of a registration; for the log and for metrics.
+    Registration {
+        /// Its place in [`Input::Register`].
+        number: usize,
+        /// What.
+        news: News,
     },
     /// A call was admitted: make a [`Call`](crate::Call). Without a port or a shard for it, say
     /// [`ToSignalling::Reject`] and [`ToSignalling::Over`] in its place.
@@ -237,6 +270,8 @@ impl fmt::Debug for Output {
             }
             Output::Disconnect { flow } => write!(f, "Disconnect({flow:?})"),
             Output::Connect { attempt, .. } => write!(f, "Connect({})", attempt.0),
+            Output::Locate { look_up, .. } => write!(f, "Locate({})", look_up.0),
+            Output::Registration { number, news } => write!(f, "Registration({number}, {news:?})"),
             Output::Start(setup) => write!(f, "Start({setup:?})"),
             Output::ToCall { call, says } => write!(f, "ToCall({call}, {says:?})"),
             Output::Count(mailbox) => write!(f, "Count({mailbox})"),

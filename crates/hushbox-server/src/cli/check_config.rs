@@ -3,6 +3,7 @@
 use super::args::CheckConfig;
 use super::{Failure, config_file};
 use crate::config;
+use crate::outbound::registrations;
 
 pub(super) fn run(args: &CheckConfig) -> Result<(), Failure> {
     let file = match &args.file {
@@ -12,6 +13,10 @@ pub(super) fn run(args: &CheckConfig) -> Result<(), Failure> {
     let config = config::load(&file)?;
     // What a correct file names must be there, too.
     crate::tls::check(&config)?;
+    registrations::check(&config)?;
     super::say(&format!("{}: ok\n", file.display()));
+    for exception in registrations::exceptions(&config) {
+        super::say(&format!("weaker than it should be: {exception}\n"));
+    }
     Ok(())
 }

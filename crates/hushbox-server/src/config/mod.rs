@@ -4,10 +4,12 @@
 //! a misspelt limit that is silently ignored is worse than a server that does not start.
 
 pub mod raw;
+pub mod registration;
 pub mod resolve;
 #[cfg(test)]
 mod tests;
 
+pub use registration::Registration;
 pub use resolve::{Config, LogFormat, RtpPorts, load, parse};
 
 use std::fmt;

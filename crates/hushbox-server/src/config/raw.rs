@@ -38,6 +38,8 @@ pub struct Tls {
     pub client_cas: Option<Located<Vec<String>>>,
     /// `crls`
     pub crls: Option<Located<Vec<String>>>,
+    /// `server_cas`
+    pub server_cas: Option<Located<Vec<String>>>,
 }
 
 /// `[paths]`
@@ -118,6 +120,31 @@ pub struct Log {
     pub level: Option<Located<String>>,
 }
 
+/// One `[[registration]]`
+#[derive(Debug, Default)]
+pub struct Registration {
+    /// The line of its heading.
+    pub line: usize,
+    /// `address`
+    pub address: Option<Located<String>>,
+    /// `registrar`
+    pub registrar: Option<Located<String>>,
+    /// `outbound_proxy`
+    pub outbound_proxy: Option<Located<String>>,
+    /// `username`
+    pub username: Option<Located<String>>,
+    /// `password_file`
+    pub password_file: Option<Located<String>>,
+    /// `contact_user`
+    pub contact_user: Option<Located<String>>,
+    /// `expires_secs`
+    pub expires_secs: Option<Located<i64>>,
+    /// `keep_alive_secs`
+    pub keep_alive_secs: Option<Located<i64>>,
+    /// `allow_md5`
+    pub allow_md5: Option<Located<bool>>,
+}
+
 /// The whole file.
 #[derive(Debug, Default)]
 pub struct Raw {
@@ -137,6 +164,8 @@ pub struct Raw {
     pub ops: Ops,
     /// `[log]`
     pub log: Log,
+    /// `[[registration]]`
+    pub registrations: Vec<Registration>,
 }
 
 /// Reads `text`, adding what is wrong with it to `problems`. What could be read is returned all the same, so that the
@@ -157,12 +186,17 @@ pub fn read(text: &str, problems: &mut Vec<Problem>) -> Raw {
     for (key, value) in sections {
         let line = lines.at(key.span().start);
         let name = key.get_ref().to_string();
-        let DeValue::Table(entries) = value.into_inner() else {
+        let value = value.into_inner();
+        if name == "registration" {
+            read_registrations(line, value, &lines, problems, &mut raw.registrations);
+            continue;
+        }
+        let DeValue::Table(entries) = value else {
             problems.push(Problem {
                 line: Some(line),
                 key: name,
                 message: "stands outside of a section; the sections are [listen], [tls], [paths], [sip], [media], \
-                          [limits], [ops] and [log]"
+                          [limits], [ops], [log] and [[registration]]"
                     .to_owned(),
             });
             continue;
@@ -180,6 +214,7 @@ pub fn read(text: &str, problems: &mut Vec<Problem>) -> Raw {
                 raw.tls.key = section.string("key");
                 raw.tls.client_cas = section.strings("client_cas");
                 raw.tls.crls = section.strings("crls");
+                raw.tls.server_cas = section.strings("server_cas");
             }
             "paths" => {
                 raw.paths.data = section.string("data");
@@ -231,6 +266,43 @@ pub fn read(text: &str, problems: &mut Vec<Problem>) -> Raw {
         section.finish();
     }
     raw
+}
+
+fn read_registrations(
+    line: usize,
+    value: DeValue<'_>,
+    lines: &Lines,
+    problems: &mut Vec<Problem>,
+    registrations: &mut Vec<Registration>,
+) {
+    let no_list = |line| Problem {
+        line: Some(line),
+        key: "registration".to_owned(),
+        message: "is a list: write [[registration]], one for each".to_owned(),
+    };
+    let DeValue::Array(items) = value else { return problems.push(no_list(line)) };
+    for item in items {
+        let line = lines.at(item.span().start);
+        let DeValue::Table(entries) = item.into_inner() else {
+            problems.push(no_list(line));
+            continue;
+        };
+        let name = "registration".to_owned();
+        let mut section = Section { name, entries, lines, problems };
+        registrations.push(Registration {
+            line,
+            address: section.string("address"),
+            registrar: section.string("registrar"),
+            outbound_proxy: section.string("outbound_proxy"),
+            username: section.string("username"),
+            password_file: section.string("password_file"),
+            contact_user: section.string("contact_user"),
+            expires_secs: section.integer("expires_secs"),
+            keep_alive_secs: section.integer("keep_alive_secs"),
+            allow_md5: section.boolean("allow_md5"),
+        });
+        section.finish();
+    }
 }
 
 /// One section while it is read: each key is taken out once, and what is left at the end is not known.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::raw::{self, Located, Raw};
+use super::registration::Registration;
 use super::{Problem, Problems};
 
 /// How log lines look.
@@ -80,6 +81,8 @@ pub struct Config {
     pub client_cas: Vec<PathBuf>,
     /// Lists of clients' certificates that were revoked, PEM.
     pub crls: Vec<PathBuf>,
+    /// The authorities that sign the certificates of servers that we call, PEM.
+    pub server_cas: Vec<PathBuf>,
     /// The data folder.
     pub data: PathBuf,
     /// The audit log's folder.
@@ -120,6 +123,8 @@ pub struct Config {
     pub recording_silence: Duration,
     /// How long live calls may go on after SIGTERM.
     pub drain: Duration,
+    /// The PBXs that this server is an extension of.
+    pub registrations: Vec<Registration>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines are written: a `tracing` filter.
@@ -205,9 +210,9 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, Problems> {
 const OPS_BEYOND_LOOPBACK: &str = "is not on loopback; metrics are not encrypted and ask nobody who they are: set ops.beyond_loopback = true if that is meant";
 const BEYOND_LOOPBACK: &str = "is not on loopback; lab listeners are not encrypted: set lab_beyond_loopback = true if that is meant";
 
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     problems: &'a mut Vec<Problem>,
-    folder: &'a Path,
+    pub(super) folder: &'a Path,
 }
 
 impl Resolver<'_> {
@@ -267,10 +272,8 @@ impl Resolver<'_> {
             ops,
             certificate: self.path(&raw.tls.certificate, "tls/server.crt"),
             key: self.path(&raw.tls.key, "tls/server.key"),
-            client_cas: match &raw.tls.client_cas {
-                Some(list) => list.value.iter().map(|path| self.folder.join(path)).collect(),
-                None => vec![self.folder.join("tls/ca.crt")],
-            },
+            server_cas: self.paths(raw.tls.server_cas.as_ref().or(raw.tls.client_cas.as_ref())),
+            client_cas: self.paths(raw.tls.client_cas.as_ref()),
             crls: raw.tls.crls.as_ref().map_or_else(Vec::new, |list| {
                 list.value.iter().map(|path| self.folder.join(path)).collect()
             }),
@@ -338,12 +341,13 @@ impl Resolver<'_> {
                 10,
             ),
             drain: self.seconds("limits.drain_secs", &raw.limits.drain_secs, 0..=3_600, 60),
+            registrations: self.registrations(raw),
             log_format: self.log_format(&raw.log.format),
             log_level: self.log_level(&raw.log.level),
         }
     }
 
-    fn wrong(&mut self, line: Option<usize>, key: &str, message: impl Into<String>) {
+    pub(super) fn wrong(&mut self, line: Option<usize>, key: &str, message: impl Into<String>) {
         self.problems.push(Problem { line, key: key.to_owned(), message: message.into() });
     }
 
@@ -397,6 +401,14 @@ impl Resolver<'_> {
         self.folder.join(text.as_ref().map_or(default, |path| path.value.as_str()))
     }
 
+    /// Authorities; without any, the local one.
+    fn paths(&self, list: Option<&Located<Vec<String>>>) -> Vec<PathBuf> {
+        match list {
+            Some(list) => list.value.iter().map(|path| self.folder.join(path)).collect(),
+            None => vec![self.folder.join("tls/ca.crt")],
+        }
+    }
+
     /// What goes into a header without quoting: a host or a realm.
     fn token(&mut self, key: &str, text: &Option<Located<String>>) -> Option<String> {
         let text = text.as_ref()?;
@@ -430,7 +442,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn seconds(
+    pub(super) fn seconds(
         &mut self,
         key: &str,
         number: &Option<Located<i64>>,

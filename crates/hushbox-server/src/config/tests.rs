@@ -107,3 +107,59 @@ fn a_port_range_counts_pairs_of_an_even_and_the_next_port() {
     assert!(pairs("80-90").is_err());
     assert_eq!(pairs("65534-65535"), Ok(1));
 }
+
+const REGISTRATION: &str = "[listen]\ntls = \"127.0.0.1:5061\"\n[[registration]]\naddress = \"sip:5000@clinic.example\"\npassword_file = \"pbx.password\"\n";
+
+#[test]
+fn a_registration_needs_an_address_and_a_password_and_has_defaults_for_the_rest() {
+    let config = parse(REGISTRATION, Path::new("/etc/hushbox/hushbox.toml")).expect("valid");
+    let [one] = config.registrations.as_slice() else { panic!("one registration") };
+    assert_eq!(one.address.text(), "sip:5000@clinic.example");
+    assert_eq!(one.target.host(), "clinic.example");
+    assert_eq!((one.username.as_str(), one.contact_user.as_str()), ("5000", "5000"));
+    assert_eq!(one.password_file, Path::new("/etc/hushbox/pbx.password"));
+    assert_eq!((one.expires.as_secs(), one.keep_alive.as_secs()), (3_600, 120));
+    assert_eq!((one.route.as_deref(), one.allow_md5, one.line), (None, false, 3));
+    assert_eq!(config.server_cas, config.client_cas);
+    let proxied = format!("{REGISTRATION}outbound_proxy = \"sip:edge.example;transport=tls\"\n");
+    let config = parse(&proxied, Path::new("/etc/hushbox/hushbox.toml")).expect("valid");
+    let one = &config.registrations[0];
+    assert_eq!(one.target.host(), "edge.example");
+    assert_eq!(one.route.as_deref(), Some("<sip:edge.example;transport=tls;lr>"));
+}
+
+#[test]
+fn mistakes_in_a_registration_are_named_with_their_lines() {
+    let found = problems(
+        "[listen]\ntls = \"127.0.0.1:5061\"\n[[registration]]\naddress = \"5000\"\nregistrar = \"tel:1\"\npassword = \"x\"\n[[registration]]\naddress = \"sip:5000@a.example\"\nregistrar = \"sip:a.example;transport=tcp\"\npassword_file = \"p\"\nallow_md5 = true\nexpires_secs = 5\ncontact_user = \"a@b\"\n",
+    );
+    let starts = [
+        "line 3: registration.password_file: is missing",
+        "line 4: registration.address: ",
+        "line 5: registration.registrar: ",
+        "line 6: registration.password: is not a key",
+        "line 9: registration.registrar: needs listen.lab_tcp",
+        "line 11: registration.allow_md5: MD5 is answered over TLS only",
+        "line 12: registration.expires_secs: 5 is outside of 60 to 86400",
+        "line 13: registration.contact_user: ",
+    ];
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found} should start with {start}");
+    }
+    assert_eq!(
+        problems("[listen]\ntls = \"127.0.0.1:5061\"\n[registration]\naddress = \"sip:a@b\"\n"),
+        ["line 3: registration: is a list: write [[registration]], one for each"]
+    );
+}
+
+#[test]
+fn a_registration_by_md5_is_said_to_be_weaker() {
+    let exceptions = |text: &str| {
+        let config = parse(text, Path::new("/etc/hushbox/hushbox.toml")).expect("valid");
+        crate::outbound::registrations::exceptions(&config)
+    };
+    assert!(exceptions(REGISTRATION).is_empty());
+    let weak = exceptions(&format!("{REGISTRATION}allow_md5 = true\n"));
+    assert!(weak.len() == 1 && weak[0].starts_with("line 3: registration.allow_md5"), "{weak:?}");
+}

@@ -33,6 +33,15 @@ pub struct Admitted {
     open: Arc<Mutex<Open>>,
 }
 
+/// What a connection takes up.
+#[derive(Debug)]
+pub enum Place {
+    /// One of those that others may open.
+    Theirs(Admitted),
+    /// One of ours: signalling counts them.
+    Ours,
+}
+
 impl Connections {
     /// Limits for all listeners together.
     pub fn new(max: usize, per_source_max: usize) -> Self {

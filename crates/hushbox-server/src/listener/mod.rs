@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use hushbox_sip::{ConnectionId, Flow};
+use hushbox_sip::{Attempt, ConnectionId, Flow};
 use tokio::sync::mpsc;
 
 use crate::client_certificates::Match;
-pub use count::{Admitted, Connections};
+pub use count::{Admitted, Connections, Place};
 
 /// What a listener tells the signalling task. `P` is whom a certificate stands for.
 pub enum Arrival<P> {
@@ -40,6 +40,13 @@ pub enum Arrival<P> {
         writer: mpsc::Sender<Bytes>,
         /// Tells the connection that its peer is known, and may stay.
         acquaintance: Acquaintance,
+        /// Which attempt of ours this was; `None` where the peer has connected.
+        attempt: Option<Attempt>,
+    },
+    /// A connection of ours could not be opened.
+    Unconnected {
+        /// Which attempt this was.
+        attempt: Attempt,
     },
     /// Bytes from a connection.
     Data {
@@ -62,6 +69,7 @@ impl<P> fmt::Debug for Arrival<P> {
             Self::Datagram { bytes, .. } => ("Datagram", Some(bytes.len())),
             Self::Opened { .. } => ("Opened", None),
             Self::Data { bytes, .. } => ("Data", Some(bytes.len())),
+            Self::Unconnected { .. } => ("Unconnected", None),
             Self::Closed { .. } => ("Closed", None),
         };
         f.debug_struct(name).field("length", &length).finish_non_exhaustive()

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hushbox_sip::Flow;
+use hushbox_sip::{Attempt, Flow};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Acquaintance, Admitted, Arrival};
+use super::{Acquaintance, Arrival, Place};
 use crate::client_certificates::Match;
 use crate::limits;
 use crate::metrics::Counted;
@@ -23,24 +23,37 @@ pub fn prepare(stream: &TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
+/// A connection that has just come up.
+#[derive(Debug)]
+pub struct Begun<P> {
+    /// Between which addresses, with its number.
+    pub flow: Flow,
+    /// Whose certificate was shown.
+    pub peer: Match<P>,
+    /// Which attempt of ours this was, if it was ours.
+    pub attempt: Option<Attempt>,
+}
+
 /// Carries one connection to its end.
 pub async fn carry<S, P>(
     stream: S,
-    flow: Flow,
-    peer: Match<P>,
+    begun: Begun<P>,
     arrivals: mpsc::Sender<Arrival<P>>,
-    admitted: Admitted,
+    place: Place,
 ) where
     S: AsyncRead + AsyncWrite,
 {
+    let Begun { flow, peer, attempt } = begun;
     let _counted = Counted::connection(flow.transport);
     let (writer, queue) = mpsc::channel(limits::WRITE_QUEUE);
     let known = Acquaintance::default();
-    if matches!(peer, Match::One(_)) {
+    // Whom we have called is no stranger.
+    if matches!(peer, Match::One(_)) || attempt.is_some() {
         known.make();
     }
     let acquaintance = known.clone();
-    if arrivals.send(Arrival::Opened { flow, peer, writer, acquaintance }).await.is_err() {
+    let opened = Arrival::Opened { flow, peer, writer, acquaintance, attempt };
+    if arrivals.send(opened).await.is_err() {
         return;
     }
     let (read, write) = tokio::io::split(stream);
@@ -55,7 +68,7 @@ pub async fn carry<S, P>(
         // The peer sends no more; what was to be sent to it still goes out. Signalling drops the writer now.
         let _late = timeout(limits::WRITE_MAX, writing).await;
     }
-    drop(admitted);
+    drop(place);
 }
 
 /// When a connection has been open or silent for too long.
@@ -129,12 +142,16 @@ mod tests {
         }
     }
 
+    fn begun() -> Begun<()> {
+        Begun { flow: flow(), peer: Match::Nobody, attempt: None }
+    }
+
     #[tokio::test]
     async fn bytes_pass_both_ways_and_dropping_the_writer_closes_after_the_last_byte() {
         let (ours, mut theirs) = tokio::io::duplex(64);
         let (arrivals, mut heard) = mpsc::channel::<Arrival<()>>(4);
         let admitted = Connections::new(1, 1).admit([127, 0, 0, 1].into()).expect("admitted");
-        let task = tokio::spawn(carry(ours, flow(), Match::Nobody, arrivals, admitted));
+        let task = tokio::spawn(carry(ours, begun(), arrivals, Place::Theirs(admitted)));
         let Some(Arrival::Opened { writer, .. }) = heard.recv().await else {
             panic!("opened first")
         };
@@ -155,7 +172,7 @@ mod tests {
         let (ours, mut theirs) = tokio::io::duplex(64);
         let (arrivals, mut heard) = mpsc::channel::<Arrival<()>>(4);
         let admitted = Connections::new(1, 1).admit([127, 0, 0, 1].into()).expect("admitted");
-        tokio::spawn(carry(ours, flow(), Match::Nobody, arrivals, admitted));
+        tokio::spawn(carry(ours, begun(), arrivals, Place::Theirs(admitted)));
         let Some(Arrival::Opened { writer, .. }) = heard.recv().await else {
             panic!("opened first")
         };
@@ -187,7 +204,12 @@ mod tests {
             let (ours, _theirs) = tokio::io::duplex(64);
             let (arrivals, mut heard) = mpsc::channel(4);
             let admitted = Connections::new(1, 1).admit([127, 0, 0, 1].into()).expect("admitted");
-            let task = tokio::spawn(carry(ours, flow(), peer, arrivals, admitted));
+            let task = tokio::spawn(carry(
+                ours,
+                Begun { peer, ..begun() },
+                arrivals,
+                Place::Theirs(admitted),
+            ));
             let Some(Arrival::Opened { writer, acquaintance, .. }) = heard.recv().await else {
                 panic!("opened first")
             };

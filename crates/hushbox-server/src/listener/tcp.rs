@@ -6,7 +6,7 @@ use hushbox_sip::{Flow, Transport};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{Admitted, Arrival, Connections, Numbering, stream};
+use super::{Admitted, Arrival, Connections, Numbering, Place, stream};
 use crate::client_certificates::Match;
 use crate::limits;
 use crate::metrics::{self, NoConnection};
@@ -57,6 +57,7 @@ pub async fn serve<P: Send + 'static>(
         }
         let flow =
             Flow { transport: Transport::Tcp, local, remote, connection: Some(numbering.next()) };
-        tokio::spawn(stream::carry(stream, flow, Match::Nobody, arrivals.clone(), admitted));
+        let begun = stream::Begun { flow, peer: Match::Nobody, attempt: None };
+        tokio::spawn(stream::carry(stream, begun, arrivals.clone(), Place::Theirs(admitted)));
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Admitted, Arrival, Connections, Numbering, stream, tcp};
+use super::{Admitted, Arrival, Connections, Numbering, Place, stream, tcp};
 use crate::client_certificates::{ClientCertificates, Match};
 use crate::limits;
 use crate::metrics::{self, NoConnection, TlsFailure};
@@ -98,7 +98,8 @@ async fn connection<P>(
         remote,
         connection: Some(shared.numbering.next()),
     };
-    stream::carry(stream, flow, peer, shared.arrivals, admitted).await;
+    let begun = stream::Begun { flow, peer, attempt: None };
+    stream::carry(stream, begun, shared.arrivals, Place::Theirs(admitted)).await;
 }
 
 /// Why a handshake failed.

@@ -90,6 +90,17 @@ pub fn sip_request(method: &'static str, transport: Transport, trunk: Option<&Tr
         .increment(1);
 }
 
+/// Whether a registration holds.
+pub fn registered(registration: usize, holds: bool) {
+    gauge!(t::REGISTERED, "registration" => registration.to_string())
+        .set(f64::from(u8::from(holds)));
+}
+
+/// A registration failed.
+pub fn registration_failed(registration: usize) {
+    counter!(t::REGISTRATION_FAILURES, "registration" => registration.to_string()).increment(1);
+}
+
 /// A SIP response was sent.
 pub fn sip_response(status: u16, method: &'static str) {
     counter!(t::SIP_RESPONSES, "class" => class_label(status), "method" => method).increment(1);

@@ -97,8 +97,8 @@ mod tests {
                 assert!(labels.iter().all(|l| *l == "le" || known.contains(l)), "{line}");
             }
         }
-        // Gauges of files, folders and shards appear with the first of them.
-        let later = ["file", "folder", "shard"];
+        // What is counted by file, folder, shard or registration appears with the first of them.
+        let later = ["file", "folder", "shard", "registration"];
         for metric in table::ALL {
             let waits = metric.labels.iter().any(|l| later.contains(l))
                 || metric.name.starts_with("process_")

@@ -125,6 +125,10 @@ metrics! {
         "Connections that were taken";
     CONNECTIONS_REFUSED = Counter "hushbox_connections_refused_total" ["reason"]
         "Connections that were closed as they came";
+    REGISTERED = Gauge "hushbox_registered" ["registration"]
+        "1 while a registration with a PBX holds";
+    REGISTRATION_FAILURES = Counter "hushbox_registration_failures_total" ["registration"]
+        "Tries to register with a PBX that failed";
     DATAGRAMS_DROPPED = Counter "hushbox_datagrams_dropped_total" []
         "Datagrams that were dropped, since signalling was behind";
     TLS_FAILURES = Counter "hushbox_tls_handshake_failures_total" ["reason"]

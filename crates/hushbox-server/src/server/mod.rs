@@ -17,6 +17,7 @@ use hushbox_call::signalling::{
 };
 use hushbox_sip::rate::Allowance;
 use hushbox_sip::{HostPort, Limits, Listener, Transport};
+use hushbox_store::CertificateOwner;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -33,9 +34,12 @@ use crate::operator::{Operator, Status};
 use crate::ops::health::{Health, Serving};
 use crate::ops::sample::Sampled;
 use crate::ops::{self, Ops};
+use crate::outbound::registrations::{self, PasswordError};
+use crate::outbound::{Connector, Finder, Secure};
 use crate::prompts::{self, PromptError};
 use crate::records::CertificateRecords;
 use crate::rtp_ports::PortPairs;
+use crate::services::Services;
 use crate::signalling::{Load, SignallingTask};
 use crate::sip_watch::SipWatch;
 use crate::sockets::Sockets;
@@ -64,6 +68,9 @@ pub enum ServerError {
     /// Prompts.
     #[error(transparent)]
     Prompts(#[from] PromptError),
+    /// A password of a registration.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// The index.
     #[error("{0}")]
     Index(#[from] hushbox_store::IndexError),
@@ -182,11 +189,30 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     let kept = mwi::subscriptions(&services).await;
     signalling.handle_input(services.clock.now(), Input::Restore(kept));
     tokio::spawn(mwi::tell_changes(data.changed, says.clone()));
+    let numbering = Numbering::default();
+    let tls_clients = match addresses.tls {
+        Some(_) => Some(Arc::new(client_certificates(&config, &services)?)),
+        None => None,
+    };
+    let secure = match &tls_clients {
+        Some(known) => {
+            // What cannot be used is said now, not by the first connection.
+            tls::client_config(&config)?;
+            Some(Secure { config: Arc::new(config.clone()), known: Arc::clone(known) })
+        }
+        None => None,
+    };
+    registrations::announce(&config);
+    let connector = Connector { secure, numbering: numbering.clone(), arrivals: arrivals.clone() };
     let (load, loaded) = watch::channel(Load::default());
     let task = SignallingTask {
         signalling,
         clock: Arc::clone(&services.clock),
         udp,
+        connector,
+        finder: Finder::new(transports(&addresses)),
+        says: says.clone(),
+        registrations: registrations::settings(&config, services.node)?,
         shards: shards.clone(),
         mwi: mwi::Mwi::start(Arc::clone(&services), says.clone()),
         load,
@@ -200,7 +226,6 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     });
 
     let connections = Connections::new(config.connections_max, config.connections_per_source_max);
-    let numbering = Numbering::default();
     if let Some((listener, local)) = sockets.lab_tcp {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("lab_tcp"))?;
         tokio::spawn(tcp::serve(
@@ -211,16 +236,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
             arrivals.clone(),
         ));
     }
-    let mut tls_clients = None;
-    if let Some((listener, local)) = sockets.tls {
-        let records = Arc::new(CertificateRecords(services.directory()));
-        let clients = Arc::new(ClientCertificates::new(
-            &tls::authorities(&config)?,
-            &tls::revocations(&config)?,
-            records,
-            tls::provider(),
-        )?);
-        tls_clients = Some(Arc::clone(&clients));
+    if let (Some((listener, local)), Some(clients)) = (sockets.tls, tls_clients.clone()) {
         let tls = tls::server_config(&config, Arc::clone(&clients))?;
         let tls = Arc::new(CurrentTls::new(tls));
         let files = TlsFiles::new(
@@ -280,6 +296,26 @@ fn admission(config: &Config) -> Admission {
 
 fn per_second(limit: usize) -> Option<u32> {
     u32::try_from(limit).ok().filter(|limit| *limit > 0)
+}
+
+/// Who the directory's certificates are.
+fn client_certificates(
+    config: &Config,
+    services: &Services,
+) -> Result<ClientCertificates<CertificateOwner>, ServerError> {
+    let records = Arc::new(CertificateRecords(services.directory()));
+    let (authorities, revoked) = (tls::authorities(config)?, tls::revocations(config)?);
+    Ok(ClientCertificates::new(&authorities, &revoked, records, tls::provider())?)
+}
+
+/// What can be sent by, the best first.
+fn transports(addresses: &Sip) -> Vec<Transport> {
+    let bound = [
+        (Transport::Tls, addresses.tls),
+        (Transport::Tcp, addresses.lab_tcp),
+        (Transport::Udp, addresses.lab_udp),
+    ];
+    bound.into_iter().filter(|(_, address)| address.is_some()).map(|(t, _)| t).collect()
 }
 
 /// Writes rejected certificates down, but not as fast as somebody can show them.

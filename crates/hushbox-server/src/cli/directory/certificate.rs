@@ -6,7 +6,7 @@ use super::super::Failure;
 use super::args::CertificateArgs;
 use crate::client_certificates::sha256;
 use crate::control::directory::Certificate;
-use crate::identity::Identity;
+use crate::identity::{End, Identity};
 use crate::tls;
 
 pub(super) fn binding(args: CertificateArgs, none: bool) -> Result<Option<Certificate>, Failure> {
@@ -15,7 +15,7 @@ pub(super) fn binding(args: CertificateArgs, none: bool) -> Result<Option<Certif
         return Ok(Some(Certificate::None));
     }
     if let Some(file) = cert {
-        let identity = Identity::read(&first(&file)?)
+        let identity = Identity::read(&first(&file)?, End::Client)
             .map_err(|error| format!("{}: {error}", file.display()))?;
         return Ok(Some(Certificate::KeyHash(hex::encode(identity.key_hash))));
     }
