@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hushbox_audit::{Event, EventExtra, EventName, Who};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::delivery::Watched;
@@ -66,6 +66,10 @@ impl Ending {
         let calls = self.loaded.borrow().calls;
         tracing::info!(calls, drain_secs = self.drain.as_secs(), "stopping: no new calls");
         let _gone = self.says.send(ToSignallingTask::Drain);
+        // What is left to say (a registration to give back, perhaps) counts only once signalling has heard of the end.
+        let (heard, has_heard) = oneshot::channel();
+        let _gone = self.says.send(ToSignallingTask::Ping(heard));
+        let _ended = timeout(QUIET_MAX, has_heard).await;
         tokio::select! {
             _ = timeout(self.drain, no_calls(&mut self.loaded)) => {}
             () = signals.next() => tracing::info!("stopping at once"),
