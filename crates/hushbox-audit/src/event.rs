@@ -126,7 +126,8 @@ events! {
     TimeStep = 73, "time.step";
     /// The log was checked.
     AuditVerify = 80, "audit.verify";
-    /// The end of the log was cut after a crash; the detail has how many bytes.
+    /// The log lacks something: its end was cut after a crash (the detail has how many bytes), or events of strangers
+    /// found no room on a full disk (how many events).
     AuditGap = 81, "audit.gap";
     /// TLS handshakes that failed, summed up.
     TlsPeerReject = 90, "tls.peer.reject";

@@ -2,7 +2,8 @@
 //!
 //! The composition root of the proofs: the one [`Log`] of the node is made here, and "synced" is said here alone. If
 //! the log cannot be written, nothing that waits is permitted. While only the reserve is left, access still goes on;
-//! delivering messages to their mailboxes does not, and is tried again.
+//! delivering messages to their mailboxes does not, and is tried again. What strangers can cause is not written down
+//! then, but counted, in one record once there is room.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use hushbox_audit::{
     AuditError, AuditReply, AuditRequest, Batch, Durable, Event, EventExtra, EventName, Log,
-    PendingReply, Position, Resume,
+    PendingReply, Position, Resume, Who,
 };
 use hushbox_backend::BackendError;
 use hushbox_backend::audit_file::{AuditFile, AuditSpace};
@@ -56,14 +57,9 @@ enum Submission {
 }
 
 impl Submission {
-    /// Callers can't use up what is kept for those who log in and listen: their messages wait in the spool, and their
-    /// calls go unrecorded until there is room.
     fn may_use_the_reserve(&self) -> bool {
         match self {
-            Self::Access(AuditRequest::Event(event), ..) => !matches!(
-                event.name,
-                EventName::CallIn | EventName::RecordStart | EventName::RecordAbort
-            ),
+            Self::Access(AuditRequest::Event(event), ..) => !is_of_strangers(event.name),
             Self::Access(..) => true,
             Self::Delivery(..) => false,
         }
@@ -75,6 +71,19 @@ impl Submission {
             Self::Delivery(_, answer) => answer(Err(AuditError::Unavailable)),
         }
     }
+}
+
+/// Callers and whoever else sends packets can't use up what is kept for those who log in and listen: their messages
+/// wait in the spool, and what they do goes unrecorded, but for its number, until there is room.
+fn is_of_strangers(event: EventName) -> bool {
+    matches!(
+        event,
+        EventName::CallIn
+            | EventName::RecordStart
+            | EventName::RecordAbort
+            | EventName::TlsPeerReject
+            | EventName::SrtpAuthFail
+    )
 }
 
 /// The way to the log. The thread ends with the last of these.
@@ -105,7 +114,7 @@ impl Audit {
         let head = Arc::new(Mutex::new(resume));
         let waiting = Arc::new(AtomicUsize::new(0));
         let taken = Arc::clone(&waiting);
-        let writer = Writer { log, sink, clock, head: Arc::clone(&head), taken };
+        let writer = Writer { log, sink, clock, head: Arc::clone(&head), taken, unwritten: 0 };
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&queue))?;
         Ok(Self { submissions, head, waiting })
     }
@@ -137,7 +146,7 @@ impl Audit {
     pub fn note(&self, event: Event) {
         let name = event.name;
         let answer: Answer<AuditReply> = Box::new(move |written| {
-            if written.is_err() {
+            if written.is_err() && !is_of_strangers(name) {
                 tracing::warn!(event = %name, "an event could not be written to the audit log");
             }
         });
@@ -185,6 +194,8 @@ struct Writer {
     head: Arc<Mutex<Resume>>,
     /// What the senders counted and is taken here.
     taken: Arc<AtomicUsize>,
+    /// Events for which there was no room. The log says how many once there is.
+    unwritten: u64,
 }
 
 /// What waits for the batch's sync.
@@ -197,6 +208,7 @@ impl Writer {
     fn run(mut self, submissions: &Receiver<Submission>) {
         while let Ok(first) = submissions.recv() {
             let has_room = self.sink.has_room();
+            let counted = if has_room { self.append_unwritten() } else { 0 };
             let mut waiting = Vec::new();
             let more = std::iter::once(first).chain(submissions.try_iter()).take(BATCH_MAX);
             for submission in more {
@@ -204,11 +216,25 @@ impl Writer {
                 if has_room || submission.may_use_the_reserve() {
                     waiting.push(self.append(submission));
                 } else {
+                    // A delivery is tried again.
+                    self.unwritten += u64::from(matches!(submission, Submission::Access(..)));
                     submission.refuse();
                 }
             }
-            self.write(waiting);
+            if self.write(waiting) {
+                self.unwritten -= counted;
+            }
         }
+    }
+
+    /// Says how many events the log lacks; answers how many it said.
+    fn append_unwritten(&mut self) -> u64 {
+        if self.unwritten > 0 {
+            let mut event = Event::new(EventName::AuditGap, Who::System);
+            event.detail = event.detail.with("events", self.unwritten);
+            self.log.append_event(self.clock.now(), event);
+        }
+        self.unwritten
     }
 
     fn append(&mut self, submission: Submission) -> Waiting {
@@ -224,8 +250,8 @@ impl Writer {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the batch was synced just above")]
-    fn write(&mut self, waiting: Vec<Waiting>) {
-        let Some(batch) = self.log.take_batch() else { return };
+    fn write(&mut self, waiting: Vec<Waiting>) -> bool {
+        let Some(batch) = self.log.take_batch() else { return true };
         let began = Instant::now();
         let appended = self.sink.append(&batch);
         metrics::audit_written(began.elapsed(), appended.is_ok());
@@ -236,6 +262,7 @@ impl Writer {
                 for one in waiting {
                     confirm(one, &durable);
                 }
+                true
             }
             Err(error) => {
                 tracing::error!(%error, "the audit log cannot be written: nothing is opened until it can");
@@ -246,6 +273,7 @@ impl Writer {
                         Waiting::Delivery(_, answer) => answer(Err(AuditError::Unavailable)),
                     }
                 }
+                false
             }
         }
     }
@@ -262,16 +290,17 @@ fn confirm(waiting: Waiting, durable: &Durable) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
     use std::sync::mpsc;
 
-    use hushbox_audit::Who;
+    use hushbox_audit::Record;
 
     use super::*;
 
     /// A disk of which the test says what it does.
     struct Disk {
         fails: bool,
-        room: bool,
+        room: Arc<AtomicBool>,
         written: Arc<Mutex<Vec<u8>>>,
     }
 
@@ -285,17 +314,23 @@ mod tests {
         }
 
         fn has_room(&mut self) -> bool {
-            self.room
+            self.room.load(Ordering::Relaxed)
         }
     }
 
     fn start(fails: bool, room: bool) -> (Audit, Arc<Mutex<Vec<u8>>>) {
+        let (audit, written, _) = start_with(fails, room);
+        (audit, written)
+    }
+
+    fn start_with(fails: bool, room: bool) -> (Audit, Arc<Mutex<Vec<u8>>>, Arc<AtomicBool>) {
         let written = Arc::new(Mutex::new(Vec::new()));
-        let disk = Disk { fails, room, written: Arc::clone(&written) };
+        let room = Arc::new(AtomicBool::new(room));
+        let disk = Disk { fails, room: Arc::clone(&room), written: Arc::clone(&written) };
         let node = NodeId::from_bytes([1; 16]);
         let clock = Arc::new(Clock::start(None));
         let audit = Audit::start(node, Resume::default(), Box::new(disk), clock);
-        (audit.expect("started"), written)
+        (audit.expect("started"), written, room)
     }
 
     fn event() -> Event {
@@ -341,11 +376,50 @@ mod tests {
         assert!(written.lock().expect("a lock").is_empty());
     }
 
+    /// The records in what was written: a length, the record, its leaf hash.
+    fn records(mut written: &[u8]) -> Vec<Record> {
+        let mut records = Vec::new();
+        while let Some((length, rest)) = written.split_first_chunk() {
+            let (record, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
+            records.push(Record::from_bytes(record).expect("a record"));
+            written = &rest[32..];
+        }
+        records
+    }
+
+    const OF_STRANGERS: [EventName; 5] = [
+        EventName::CallIn,
+        EventName::RecordStart,
+        EventName::RecordAbort,
+        EventName::TlsPeerReject,
+        EventName::SrtpAuthFail,
+    ];
+
+    #[test]
+    fn what_strangers_did_while_there_was_no_room_is_counted_once_in_the_first_record_after() {
+        let (audit, written, room) = start_with(false, false);
+        for name in OF_STRANGERS {
+            assert!(submit(&audit, Event::new(name, Who::Stranger)).is_err());
+        }
+        assert_eq!(deliver(&audit), Err(AuditError::Unavailable), "tried again: not counted");
+        assert!(written.lock().expect("a lock").is_empty());
+        room.store(true, Ordering::Relaxed);
+        assert!(note(&audit).is_ok());
+        assert!(note(&audit).is_ok());
+        // The first of the two may still have been taken together with what was refused.
+        let records = records(&written.lock().expect("a lock"));
+        let gaps: Vec<_> =
+            records.iter().filter(|record| record.event.name == EventName::AuditGap).collect();
+        let [gap] = gaps[..] else { panic!("counted once, and not {} times", gaps.len()) };
+        let expected = hushbox_audit::Detail::default().with("events", 5_u64);
+        assert_eq!(gap.event.detail, expected);
+    }
+
     #[test]
     fn the_reserve_is_for_access_and_not_for_callers_or_deliveries() {
         let (audit, _) = start(false, false);
         assert!(note(&audit).is_ok());
-        for name in [EventName::CallIn, EventName::RecordStart, EventName::RecordAbort] {
+        for name in OF_STRANGERS {
             assert!(submit(&audit, Event::new(name, Who::Stranger)).is_err(), "{name}");
         }
         assert!(submit(&audit, Event::new(EventName::AuthFail, Who::Stranger)).is_ok());
