@@ -1,5 +1,8 @@
 //! Trying a PIN: a place to compare in, the count made durable, the comparison, and the count taken back if it was
 //! right. In this order, for telephones and commands alike.
+//!
+//! A right PIN is taken back also where the log-in then fails for want of an audit record: what counts toward a lock is
+//! wrong PINs, and an owner must not lock a telephone by trying again while the log can't be written.
 
 use std::sync::Arc;
 
