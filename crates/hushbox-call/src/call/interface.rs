@@ -55,8 +55,7 @@ impl Default for Recording {
     }
 }
 
-/// What happens to a call.
-#[derive(Debug)]
+/// What happens to a call. Its `Debug` hides what was sent: voices, keys pressed, SDP.
 pub enum Input<'a> {
     /// A packet came to its RTP port.
     Rtp {
@@ -96,8 +95,7 @@ pub enum Input<'a> {
     Timeout,
 }
 
-/// What a call asks for.
-#[derive(Debug)]
+/// What a call asks for. Its `Debug` hides what is sent.
 pub enum Output {
     /// Send this from its RTP port.
     TransmitRtp {
@@ -147,6 +145,58 @@ pub enum Output {
     Ended(Box<CallReport>),
     /// Nothing more until then.
     Timeout(Option<Instant>),
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Input::Rtp { from, bytes } => write!(f, "Rtp({from}, {} octets)", bytes.len()),
+            Input::Rtcp { from, bytes } => write!(f, "Rtcp({from}, {} octets)", bytes.len()),
+            Input::Signalling(says) => write!(f, "Signalling({says:?})"),
+            Input::Spool(reply) => write!(f, "Spool({reply:?})"),
+            Input::Audit(reply) => write!(f, "Audit({})", outcome(reply)),
+            Input::AuditedManifest(hash) => write!(f, "AuditedManifest({})", hash.is_some()),
+            Input::LogIn(reply) => write!(f, "LogIn({reply:?})"),
+            Input::Key(reply) => write!(f, "Key({})", outcome(reply)),
+            Input::Index(reply) => write!(f, "Index({})", outcome(reply)),
+            Input::Object(reply) => write!(f, "Object({})", outcome(reply)),
+            Input::Directory(_) => f.write_str("Directory(…)"),
+            Input::ShutDown => f.write_str("ShutDown"),
+            Input::Timeout => f.write_str("Timeout"),
+        }
+    }
+}
+
+fn outcome<T, E>(reply: &Result<T, E>) -> &'static str {
+    if reply.is_ok() { "done" } else { "failed" }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::TransmitRtp { to, bytes } => {
+                write!(f, "TransmitRtp({to}, {} octets)", bytes.len())
+            }
+            Output::TransmitRtcp { to, bytes } => {
+                write!(f, "TransmitRtcp({to}, {} octets)", bytes.len())
+            }
+            Output::Signalling(says) => write!(f, "Signalling({says:?})"),
+            Output::Spool(SpoolRequest::Append(_)) => f.write_str("Spool(Append)"),
+            Output::Spool(SpoolRequest::Sync) => f.write_str("Spool(Sync)"),
+            Output::Saved(message) => write!(f, "Saved({message})"),
+            Output::Abandoned(message) => write!(f, "Abandoned({message})"),
+            Output::Audit(_) => f.write_str("Audit(…)"),
+            Output::AuditedManifest { message, seq } => {
+                write!(f, "AuditedManifest({message}, {seq})")
+            }
+            Output::LogIn(request) => write!(f, "LogIn({request:?})"),
+            Output::Key(_) => f.write_str("Key(…)"),
+            Output::Index(_) => f.write_str("Index(…)"),
+            Output::Object { range, .. } => write!(f, "Object({range:?})"),
+            Output::Ended(report) => write!(f, "Ended({report:?})"),
+            Output::Timeout(at) => write!(f, "Timeout({at:?})"),
+        }
+    }
 }
 
 /// What is asked of the spool.
@@ -241,4 +291,20 @@ pub struct CallReport {
     pub lost_changes: usize,
     /// What happened on its leg.
     pub leg: Option<LegReport>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_are_never_printed() {
+        let at = "192.0.2.1:4000".parse().unwrap();
+        let input = Input::Rtp { from: at, bytes: &mut [0xab; 172] };
+        let output = Output::TransmitRtcp { to: at, bytes: Bytes::from_static(&[0xab; 172]) };
+        assert_eq!(format!("{input:?}"), "Rtp(192.0.2.1:4000, 172 octets)");
+        assert_eq!(format!("{output:?}"), "TransmitRtcp(192.0.2.1:4000, 172 octets)");
+        let audio = Input::Object(Ok(Bytes::from_static(b"sealed")));
+        assert_eq!(format!("{audio:?}"), "Object(done)");
+    }
 }
