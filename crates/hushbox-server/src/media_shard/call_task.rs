@@ -170,12 +170,12 @@ impl CallTask {
                 // Before signalling hears that the call is over, so that no end of the server comes between.
                 self.shared.deliveries.expect();
                 metrics::message_saved();
-                self.spool.saved(message);
+                self.spool.saved(self.id, message);
             }
             Output::Abandoned(message) => {
                 self.shared.deliveries.expect();
                 metrics::message_cut();
-                self.spool.abandoned(message);
+                self.spool.abandoned(self.id, message);
             }
             Output::Audit(request) => {
                 let inbox = self.inbox.clone();

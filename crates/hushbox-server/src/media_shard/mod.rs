@@ -173,11 +173,13 @@ async fn run(
                     calls.insert(id, inbox);
                     live.fetch_add(1, Ordering::Relaxed);
                     shared.live.fetch_add(1, Ordering::Relaxed);
-                    let (over, signalling) = (over.clone(), shared.signalling.clone());
+                    let (over, signalling, spool) =
+                        (over.clone(), shared.signalling.clone(), spool.clone());
                     let running = tokio::task::spawn_local(task.run());
                     tokio::task::spawn_local(async move {
                         if running.await.is_err() {
                             abandon(id, &signalling);
+                            spool.failed(id);
                         }
                         let _ended = over.send(id);
                     });
@@ -208,7 +210,7 @@ async fn run(
     }
 }
 
-/// A call that panicked is hung up, and its place is free. What it had recorded is found at the next start.
+/// A call that panicked is hung up, and its place is free.
 fn abandon(call: CallId, signalling: &mpsc::UnboundedSender<ToSignallingTask>) {
     tracing::error!(%call, "a call failed inside; this is a mistake in Hushbox");
     for says in

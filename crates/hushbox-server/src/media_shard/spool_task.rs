@@ -31,9 +31,10 @@ const KEPT_FREE_BYTES: u64 = 64 * 1024 * 1024;
 enum Request {
     Append(CallId, Record, Inbox),
     Sync(CallId, Inbox),
-    Saved(MessageId),
+    Saved(CallId, MessageId),
     Over(CallId),
-    Abandoned(MessageId),
+    Abandoned(CallId, MessageId),
+    Failed(CallId),
     Delivered(MessageId),
 }
 
@@ -53,8 +54,8 @@ impl SpoolHandle {
     }
 
     /// A message is saved: it is delivered now.
-    pub(super) fn saved(&self, message: MessageId) {
-        self.send(Request::Saved(message));
+    pub(super) fn saved(&self, call: CallId, message: MessageId) {
+        self.send(Request::Saved(call, message));
     }
 
     /// A call has ended: it asks for nothing more.
@@ -63,8 +64,13 @@ impl SpoolHandle {
     }
 
     /// A message could not be saved whole: what there is of it is delivered now.
-    pub(super) fn abandoned(&self, message: MessageId) {
-        self.send(Request::Abandoned(message));
+    pub(super) fn abandoned(&self, call: CallId, message: MessageId) {
+        self.send(Request::Abandoned(call, message));
+    }
+
+    /// A call panicked: what there is of its recording is delivered now.
+    pub(super) fn failed(&self, call: CallId) {
+        self.send(Request::Failed(call));
     }
 
     /// A message was delivered: its place is freed.
@@ -86,6 +92,8 @@ pub(super) struct SpoolTask {
     requests: mpsc::UnboundedReceiver<Request>,
     /// The last append of each live call that has not asked for a sync since.
     appended: BTreeMap<CallId, (Position, MessageId)>,
+    /// The recordings of live calls that are neither saved nor abandoned.
+    recording: BTreeMap<CallId, MessageId>,
     waiting: Vec<Waiting>,
     dirty: bool,
     full: bool,
@@ -116,6 +124,7 @@ impl SpoolTask {
             shard,
             requests,
             appended: BTreeMap::new(),
+            recording: BTreeMap::new(),
             waiting: Vec::new(),
             dirty: false,
             full: false,
@@ -159,6 +168,7 @@ impl SpoolTask {
             Request::Append(call, record, inbox) => match self.spool.append(&record) {
                 Ok(position) => {
                     self.dirty = true;
+                    self.recording.insert(call, record.message);
                     self.appended.insert(call, (position, record.message));
                 }
                 Err(error) => {
@@ -174,7 +184,8 @@ impl SpoolTask {
                 }
                 None => inbox.spool(SpoolReply::Synced),
             },
-            Request::Saved(message) => {
+            Request::Saved(call, message) => {
+                self.recording.remove(&call);
                 if !self.deliver(message) {
                     tracing::error!(id = %message, "a saved message is not in the spool");
                 }
@@ -182,8 +193,17 @@ impl SpoolTask {
             }
             Request::Over(call) => {
                 self.appended.remove(&call);
+                self.recording.remove(&call);
             }
-            Request::Abandoned(message) => {
+            Request::Failed(call) => {
+                if let Some(message) = self.recording.remove(&call)
+                    && self.deliver(message)
+                {
+                    tracing::warn!(id = %message, "a recording was cut by a failed call: what there is of it is delivered");
+                }
+            }
+            Request::Abandoned(call, message) => {
+                self.recording.remove(&call);
                 if self.deliver(message) {
                     tracing::warn!(id = %message, "a recording was cut by the spool: what there is of it is delivered");
                 } else {
