@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use hushbox_audit::Detail;
 use hushbox_media::Security;
+use hushbox_media::sdp::SessionDescription;
 use hushbox_policy::{
     AddressRule, CallId, CallerName, CallerNumber, DeviceId, Profile, Surface, Wish,
 };
@@ -31,6 +33,8 @@ pub struct CallSetup {
     pub caller_name: Option<CallerName>,
     /// What it came over.
     pub transport: Transport,
+    /// Where its signalling came from.
+    pub peer: IpAddr,
     /// Stands for its SIP Call-ID in logs.
     pub call_id_hash: CallIdHash,
 }
@@ -42,6 +46,12 @@ impl CallSetup {
             Transport::Tls => Security::SrtpOnly,
             Transport::Udp | Transport::Tcp => Security::Lab,
         }
+    }
+
+    /// Where its media is: what its offer says, else where its signalling came from.
+    pub fn media_peer(&self) -> IpAddr {
+        let offer = self.offer.as_deref().and_then(|sdp| SessionDescription::parse(sdp).ok());
+        offer.and_then(|offer| offer.media_address()).unwrap_or(self.peer)
     }
 
     /// Where its log-in comes from, for policy.

@@ -493,6 +493,7 @@ impl Signalling {
             caller_number,
             caller_name,
             transport: invite.flow.transport,
+            peer: invite.flow.remote.ip(),
             call_id_hash: invite.call_id_hash,
         })));
         if invite.flow.connection.is_some() {

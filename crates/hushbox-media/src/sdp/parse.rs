@@ -167,6 +167,15 @@ impl SessionDescription {
         media.connection.as_ref().or(self.connection.as_ref())
     }
 
+    /// Where audio is wanted, if that is an address that can be sent to.
+    pub fn media_address(&self) -> Option<IpAddr> {
+        let audio = self.media.iter().find(|media| media.kind == "audio")?;
+        match self.connection_of(audio)? {
+            Connection::Ip(ip) if !ip.is_unspecified() && !ip.is_multicast() => Some(*ip),
+            Connection::Ip(_) | Connection::Other => None,
+        }
+    }
+
     /// The direction of an m-line: its own, else the session's, else both.
     pub fn direction_of(&self, media: &Media) -> Direction {
         let find = |attributes: &[Attribute]| {
@@ -281,6 +290,18 @@ mod tests {
         assert_eq!(description.connection_of(audio), Some(&Connection::Ip(address)));
         let address = "2001:db8::1".parse().unwrap();
         assert_eq!(description.connection_of(video), Some(&Connection::Ip(address)));
+    }
+
+    #[test]
+    fn the_media_address_is_the_audios_and_none_where_nothing_can_be_sent_to() {
+        let address =
+            |offer: &str| SessionDescription::parse(offer.as_bytes()).unwrap().media_address();
+        assert_eq!(address(OFFER), Some("192.0.2.1".parse().unwrap()));
+        // RFC 3264 §8.4: how hold was asked for once.
+        for nowhere in ["0.0.0.0", "224.0.0.1", "phone.example"] {
+            assert_eq!(address(&OFFER.replace("192.0.2.1", nowhere)), None, "{nowhere}");
+        }
+        assert_eq!(address(&OFFER.replace("m=audio", "m=text")), None);
     }
 
     #[test]

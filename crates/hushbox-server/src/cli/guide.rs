@@ -1,8 +1,11 @@
 //! `hushbox guide`: how to reach a trial installation with a softphone.
 
+use std::net::SocketAddr;
+
 use super::args::Guide;
 use super::{Failure, load};
 use crate::config::Config;
+use crate::sockets;
 use crate::trial::Trial;
 
 pub(super) fn run(args: &Guide) -> Result<(), Failure> {
@@ -20,20 +23,24 @@ pub(super) fn text(config: &Config, trial: &Trial) -> String {
     let trial_file = config.trial_file();
     // Writing to a String cannot fail.
     let _ = (|| {
-        if let Some(tls) = trial.sip.tls {
+        let named =
+            |address: SocketAddr| SocketAddr::new(sockets::reachable(address.ip()), address.port());
+        let (tls, lab_udp, lab_tcp) =
+            (trial.sip.tls.map(named), trial.sip.lab_udp.map(named), trial.sip.lab_tcp.map(named));
+        if let Some(tls) = tls {
             writeln!(
                 text,
                 "  server      {tls}, transport TLS, media SRTP (SDES), no registration"
             )?;
             writeln!(text, "  authority   {}", trial.ca.display())?;
         }
-        if let Some(udp) = trial.sip.lab_udp {
+        if let Some(udp) = lab_udp {
             writeln!(
                 text,
                 "  lab, UDP    {udp} (unencrypted, accounts of the profile standard only)"
             )?;
         }
-        if let Some(tcp) = trial.sip.lab_tcp {
+        if let Some(tcp) = lab_tcp {
             writeln!(text, "  lab, TCP    {tcp} (the same)")?;
         }
         for account in &trial.accounts {
@@ -56,7 +63,7 @@ pub(super) fn text(config: &Config, trial: &Trial) -> String {
                     for (what, user) in [("leave a message", number), ("hear it", &trial.retrieval)]
                     {
                         write!(text, "      {what:<16} sip:{user}@{domain}")?;
-                        match trial.sip.tls {
+                        match tls {
                             Some(tls) => writeln!(text, " (or sip:{user}@{tls})")?,
                             None => writeln!(text)?,
                         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::Quickstart;
 use super::serve;
 use super::{Failure, guide};
-use crate::config::{self, Config, RtpPorts};
+use crate::config::{self, RtpPorts};
 use crate::sockets::{self, Sockets, Wanted};
 use crate::trial::Trial;
 use crate::trial_folder::NewTrial;
@@ -25,13 +25,11 @@ fn new(args: &Quickstart) -> Result<(), Failure> {
     let wanted =
         Wanted { tls: Some(tls), lab_udp: args.lab_udp, lab_tcp: args.lab_tcp, ops: Some(ops) };
     let sockets = Sockets::bind(&wanted)?;
-    let advertised =
-        if tls.ip().is_unspecified() { Some(sockets::own_address(tls.ip())?) } else { None };
     let trial = NewTrial {
         dir: args.dir.clone(),
         sip: sockets.addresses(),
         ops: sockets.ops_address(),
-        advertised,
+        own_address: sockets::reachable(tls.ip()),
         rtp_ports: args.rtp_ports.unwrap_or(RtpPorts { from: 16_000, to: 19_999 }),
         now: jiff::Timestamp::now(),
     };
@@ -76,22 +74,14 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
     config.check_lab()?;
     config.rtp_ports = args.rtp_ports.unwrap_or(config.rtp_ports);
     if let Some(ip) = args.sip_tls.map(|address| address.ip()) {
-        follow(&mut config, ip)?;
+        // Media follows the address that was given for this run.
+        config.rtp_address = ip;
     }
     if let Some(address) = config.tls {
         warn_unless_named(&config.certificate, address.ip());
     }
     let sockets = Sockets::bind(&serve::wanted(&config))?;
     serve::with_sockets(config, lock, sockets)
-}
-
-/// Media follows the address that was given for this run.
-fn follow(config: &mut Config, ip: IpAddr) -> Result<(), Failure> {
-    config.rtp_address = ip;
-    if ip.is_unspecified() && config.advertised_address.is_none() {
-        config.advertised_address = Some(sockets::own_address(ip)?);
-    }
-    Ok(())
 }
 
 fn warn_unless_named(certificate: &Path, ip: IpAddr) {

@@ -237,13 +237,6 @@ impl Resolver<'_> {
             .map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip());
         let rtp_address = self.ip("media.rtp_address", &raw.media.rtp_address).unwrap_or(any_ip);
         let advertised_address = self.ip("media.advertised_address", &raw.media.advertised_address);
-        if rtp_address.is_unspecified() && advertised_address.is_none() {
-            self.wrong(
-                raw.media.rtp_address.as_ref().or(raw.listen.tls.as_ref()).map(|at| at.line),
-                "media.advertised_address",
-                "media listens on every address, so say which one stands in SDP",
-            );
-        }
         if advertised_address.is_some_and(|address| address.is_unspecified()) {
             self.wrong(
                 raw.media.advertised_address.as_ref().map(|at| at.line),

@@ -79,8 +79,10 @@ fn a_lab_listener_that_the_command_line_moves_off_loopback_is_refused_by_its_key
 }
 
 #[test]
-fn listening_on_every_address_needs_an_advertised_one() {
-    assert_eq!(problems("[listen]\ntls = \"0.0.0.0:5061\"\n").len(), 1);
+fn the_advertised_address_is_one_that_callers_can_send_to() {
+    assert!(problems("[listen]\ntls = \"0.0.0.0:5061\"\n").is_empty());
+    let text = "[listen]\ntls = \"0.0.0.0:5061\"\n[media]\nadvertised_address = \"0.0.0.0\"\n";
+    assert_eq!(problems(text).len(), 1);
     let text = "[listen]\ntls = \"0.0.0.0:5061\"\n[media]\nadvertised_address = \"192.0.2.7\"\n";
     assert!(problems(text).is_empty());
 }

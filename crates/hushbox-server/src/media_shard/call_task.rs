@@ -62,7 +62,7 @@ impl CallTask {
         let id = setup.id;
         let counted = Counted::call(metrics::kind(&setup.purpose));
         let leg = LegConfig {
-            local_ip: shared.advertised,
+            local_ip: shared.media_address.towards(setup.media_peer()),
             rtp_port: lease.port(),
             security: setup.security(),
             seed: random::bytes(),

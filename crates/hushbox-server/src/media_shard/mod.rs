@@ -28,6 +28,7 @@ use crate::delivery::Deliveries;
 use crate::rtp_ports::PortPairs;
 use crate::services::Services;
 use crate::signalling::ToSignallingTask;
+use crate::sockets::MediaAddress;
 use call_task::CallTask;
 use requests::Inbox;
 use spool_task::SpoolTask;
@@ -63,7 +64,7 @@ pub struct Shared {
     /// Free media ports.
     pub ports: PortPairs,
     /// What stands in SDP.
-    pub advertised: std::net::IpAddr,
+    pub media_address: MediaAddress,
     /// When a recording ends by itself.
     pub recording: Recording,
     /// The signalling task. What calls say to it is bounded by the number of calls.

@@ -319,7 +319,7 @@ pub(crate) mod tests {
             dir: dir.clone(),
             sip,
             ops: None,
-            advertised: None,
+            own_address: std::net::Ipv4Addr::LOCALHOST.into(),
             rtp_ports,
             now: jiff::Timestamp::now(),
         }

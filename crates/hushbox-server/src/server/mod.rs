@@ -42,7 +42,7 @@ use crate::rtp_ports::PortPairs;
 use crate::services::Services;
 use crate::signalling::{Load, SignallingTask};
 use crate::sip_watch::SipWatch;
-use crate::sockets::Sockets;
+use crate::sockets::{self, MediaAddress, Sockets};
 use crate::tls::{self, TlsError};
 use crate::tls_files::{CurrentTls, TlsFiles};
 use crate::trial::{Sip, Trial};
@@ -124,12 +124,11 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     sampled.get_or_init(|| look);
     tokio::spawn(delivery::run(queue, Arc::clone(&services)));
 
-    let advertised = config.advertised_address.unwrap_or(config.rtp_address);
     let shared = media_shard::Shared {
         services: Arc::clone(&services),
         prompts,
         ports: PortPairs::new(config.rtp_address, config.rtp_ports),
-        advertised,
+        media_address: MediaAddress::new(config.rtp_address, config.advertised_address),
         recording: Recording { max: config.recording_max, silence: config.recording_silence },
         signalling: says.clone(),
         deliveries,
@@ -391,7 +390,7 @@ fn advertised(config: &Config, local: SocketAddr) -> HostPort {
     named.unwrap_or_else(|| {
         let ip: IpAddr = match config.advertised_address {
             Some(address) if local.ip().is_unspecified() => address,
-            _ => local.ip(),
+            _ => sockets::reachable(local.ip()),
         };
         SocketAddr::new(ip, local.port()).into()
     })

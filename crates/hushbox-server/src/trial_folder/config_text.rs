@@ -1,18 +1,13 @@
 //! The hushbox.toml of a trial.
 
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::config::RtpPorts;
 use crate::trial::Sip;
 
 /// Its text: what differs from the defaults, and where to read on.
-pub(super) fn text(
-    sip: &Sip,
-    ops: Option<SocketAddr>,
-    advertised: Option<IpAddr>,
-    ports: RtpPorts,
-) -> String {
+pub(super) fn text(sip: &Sip, ops: Option<SocketAddr>, ports: RtpPorts) -> String {
     let mut text = String::from(
         "# Hushbox, made by `hushbox quickstart`. Every key, its default and its effect: config/hushbox.toml in the\n\
          # source. Check changes with `hushbox check-config`. Relative paths start at this file's folder.\n\n[listen]\n",
@@ -30,12 +25,6 @@ pub(super) fn text(
     text.push_str("\n[tls]\ncertificate = \"tls/server.crt\"\nkey = \"tls/server.key\"\nclient_cas = [\"tls/ca.crt\"]\n");
     text.push_str("\n[paths]\ndata = \"data\"\n# A real installation keeps its keys on another volume than its data.\nkeys = \"keys\"\n");
     let _infallible = writeln!(text, "\n[media]\nrtp_ports = \"{ports}\"");
-    if let Some(address) = advertised {
-        let _infallible = writeln!(
-            text,
-            "# Listening is on every address; this one stands in SDP.\nadvertised_address = \"{address}\""
-        );
-    }
     if let Some(address) = ops {
         let _infallible = writeln!(
             text,
@@ -60,9 +49,8 @@ mod tests {
             lab_tcp: Some("192.0.2.9:5070".parse().expect("an address")),
         };
         let ports = RtpPorts { from: 30_000, to: 30_099 };
-        let advertised = "192.0.2.9".parse().expect("an address");
         let ops = "127.0.0.1:9464".parse().ok();
-        let text = text(&sip, ops, Some(advertised), ports);
+        let text = text(&sip, ops, ports);
         let config = config::parse(&text, Path::new("/d/hushbox.toml")).expect("valid");
         assert_eq!(config.ops, ops);
         assert_eq!(
@@ -70,7 +58,6 @@ mod tests {
             (sip.tls, sip.lab_udp, sip.lab_tcp)
         );
         assert_eq!(config.rtp_ports, ports);
-        assert_eq!(config.advertised_address, Some(advertised));
         assert_eq!(config.key, Path::new("/d/tls/server.key"));
     }
 }

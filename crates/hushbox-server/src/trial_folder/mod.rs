@@ -48,8 +48,8 @@ pub struct NewTrial {
     pub sip: Sip,
     /// Where metrics and health are served.
     pub ops: Option<SocketAddr>,
-    /// What SDP says where the bound address is every address.
-    pub advertised: Option<IpAddr>,
+    /// By which others reach this machine where the bound address is every address: certificates name it.
+    pub own_address: IpAddr,
     /// The media ports.
     pub rtp_ports: RtpPorts,
     /// Now.
@@ -83,7 +83,7 @@ impl NewTrial {
             files::make_folder(&folder, mode).map_err(in_file(&folder))?;
         }
         let authority = Authority::new(self.now)?;
-        let mut addresses: Vec<IpAddr> = self.advertised.into_iter().collect();
+        let mut addresses = vec![self.own_address];
         addresses.extend(
             [self.sip.tls, self.sip.lab_udp, self.sip.lab_tcp]
                 .iter()
@@ -110,7 +110,7 @@ impl NewTrial {
         let trial_file = at.join("trial.json");
         trial.write(&trial_file).map_err(in_file(&trial_file))?;
         let config_file = at.join("hushbox.toml");
-        let text = config_text::text(&self.sip, self.ops, self.advertised, self.rtp_ports);
+        let text = config_text::text(&self.sip, self.ops, self.rtp_ports);
         files::write_new(&config_file, 0o640, text.as_bytes()).map_err(in_file(&config_file))?;
         files::sync_folder(at).map_err(in_file(at))
     }
@@ -173,7 +173,7 @@ mod tests {
             dir: dir.to_owned(),
             sip: Sip { tls: Some("127.0.0.1:5061".parse().expect("an address")), ..Sip::default() },
             ops: None,
-            advertised: None,
+            own_address: std::net::Ipv4Addr::LOCALHOST.into(),
             rtp_ports: RtpPorts { from: 16_000, to: 16_099 },
             now: Timestamp::now(),
         }
