@@ -71,7 +71,11 @@ pub(super) fn text(config: &Config, trial: &Trial) -> String {
                 }
             }
         }
-        write!(text, "\n  PINs and passwords: {}", trial_file.display())
+        writeln!(
+            text,
+            "\n  keys: the PIN and #, then 1 hear, 4 previous, 5 again, 6 next, 7 delete, 9 save, * help, # leave"
+        )?;
+        write!(text, "  PINs and passwords: {}", trial_file.display())
     })();
     text
 }

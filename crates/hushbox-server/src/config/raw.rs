@@ -354,13 +354,14 @@ impl<'text> Section<'_, 'text> {
         let value: Spanned<DeValue<'text>> = self.entries.remove(key)?;
         let line = self.lines.at(value.span().start);
         let found = value.get_ref().type_str();
+        let article = if found.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
         match read(value.into_inner()) {
             Some(value) => Some(Located { value, line }),
             None => {
                 self.problems.push(Problem {
                     line: Some(line),
                     key: format!("{}.{key}", self.name),
-                    message: format!("must be {wanted}, and this is a {found}"),
+                    message: format!("must be {wanted}, and this is {article} {found}"),
                 });
                 None
             }
