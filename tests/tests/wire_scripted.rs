@@ -261,9 +261,14 @@ fn the_probe_proves_a_server() {
 // SDP names loopback to a caller on the machine, whatever it names to others.
 #[test]
 fn the_probe_proves_a_server_that_listens_on_every_address() {
-    let mut trial = Trial::create(&["--sip-tls", "0.0.0.0:0"]);
+    // The certificate of a trial that listened on loopback before names neither every address nor this machine's.
+    let mut trial = Trial::create(&[]);
+    let text = std::fs::read_to_string(trial.config()).expect("the configuration");
+    let text = text.replacen("tls = \"127.0.0.1:", "tls = \"0.0.0.0:", 1);
+    std::fs::write(trial.config(), text).expect("written");
     trial.configure("media", "advertised_address = \"192.0.2.9\"");
     trial.serve();
+    assert!(trial.json()["sip"]["tls"].as_str().expect("bound").starts_with("0.0.0.0:"));
     prove(&trial);
 }
 

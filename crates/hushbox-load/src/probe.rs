@@ -4,6 +4,7 @@
 //! which alone reaches the doctor's mailbox, and the mailbox is opened by the same telephone and by a PIN in
 //! RFC 4733 digits. What is said is drawn anew each time, so that no older message passes for it.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +30,9 @@ pub async fn run(
 ) -> Result<Report, Error> {
     let doctor = trial.doctor.as_ref();
     let doctor = doctor.ok_or_else(|| Error::Plan("trial.json has no doctor's mailbox".into()))?;
-    let address =
+    let bound =
         trial.sip.tls.ok_or_else(|| Error::Plan("the server has no TLS listener".into()))?;
+    let address = here(bound);
     let pin = doctor
         .person
         .pin
@@ -62,6 +64,17 @@ pub async fn run(
         steps.add(ReportStep::new("the same audio", ok, began.elapsed(), detail));
     }
     Ok(Report::new(steps.done))
+}
+
+/// How a listener is reached from its own machine: on every address it is so by loopback, which every trial's
+/// certificate names.
+fn here(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 /// The doctor's telephone, by its certificate: nobody else reaches the doctor's mailbox.
@@ -177,5 +190,21 @@ impl Steps<'_> {
         self.done.push(answer);
         self.done.extend(seen);
         outcome.is_ok().then_some(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_on_every_address_is_called_by_loopback_and_another_where_it_is() {
+        for (bound, called) in [
+            ("0.0.0.0:5061", "127.0.0.1:5061"),
+            ("[::]:5061", "[::1]:5061"),
+            ("192.0.2.9:5061", "192.0.2.9:5061"),
+        ] {
+            assert_eq!(here(bound.parse().unwrap()), called.parse().unwrap());
+        }
     }
 }

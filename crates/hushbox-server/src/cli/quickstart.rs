@@ -84,11 +84,12 @@ fn existing(args: &Quickstart) -> Result<(), Failure> {
     serve::with_sockets(config, lock, sockets)
 }
 
-fn warn_unless_named(certificate: &Path, ip: IpAddr) {
+fn warn_unless_named(certificate: &Path, bound: IpAddr) {
+    let ip = sockets::reachable(bound);
     let named = crate::tls::certificates(certificate)
         .ok()
         .and_then(|chain| chain.first().map(|own| crate::identity::names_address(own, ip)));
-    if named == Some(false) && !ip.is_unspecified() {
+    if named == Some(false) {
         note(&format!(
             "warning: {} does not name {ip}; callers that check it will not connect",
             certificate.display()
