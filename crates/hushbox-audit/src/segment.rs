@@ -188,7 +188,7 @@ fn good_frame(
         && record.node == header.node
         && record.seq == from.next_seq
         && record.prev == from.prev_hash;
-    let next = Resume { next_seq: from.next_seq + 1, prev_hash: frame.leaf };
+    let next = Resume { next_seq: from.next_seq.checked_add(1)?, prev_hash: frame.leaf };
     fits.then_some((length + limits::FRAME_OVERHEAD, next))
 }
 

@@ -217,7 +217,9 @@ impl Verifier {
         self.count += 1;
         self.first.get_or_insert((record.seq, record.utc));
         self.last = Some((record.seq, record.utc));
-        self.next = Some(Resume { next_seq: next.next_seq + 1, prev_hash: leaf });
+        // No log ever gets so far: a header that says so is not one of ours.
+        let next_seq = next.next_seq.checked_add(1).ok_or(self.broken(Damage::Order))?;
+        self.next = Some(Resume { next_seq, prev_hash: leaf });
         Ok(())
     }
 

@@ -269,10 +269,11 @@ impl Negotiation {
         }
         let address = self.address(offer, media)?;
         let crypto = choose_crypto(media);
-        // A session that was secure stays so.
-        let must =
-            self.srtp_only || self.agreed.as_ref().is_some_and(|agreed| agreed.keys.is_some());
-        let acceptable = if secure { crypto.is_some() } else { !must };
+        // A session that was secure stays so, also one with keys on RTP/AVP (RFC 8643 §3.1).
+        let was_secure = self.agreed.as_ref().is_some_and(|agreed| agreed.keys.is_some());
+        let has_keys = crypto.is_some();
+        let acceptable =
+            if secure { has_keys } else { !self.srtp_only && (has_keys || !was_secure) };
         if !acceptable {
             return Err(OfferError::NoSecurity);
         }

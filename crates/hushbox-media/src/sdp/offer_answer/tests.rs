@@ -106,6 +106,18 @@ fn a_lab_offer_with_keys_on_avp_is_srtp() {
 }
 
 #[test]
+fn keys_on_avp_are_accepted_again_and_can_not_be_left_out() {
+    let offer = sdp(&format!("m=audio 5000 RTP/AVP 0\na=crypto:1 {CM}"));
+    let mut negotiation = negotiation(false);
+    negotiation.answer(offer.as_bytes(), &mut random()).unwrap();
+    let (agreed, _) = negotiation.answer(offer.as_bytes(), &mut random()).unwrap();
+    assert_eq!(agreed.suite(), Some(Suite::AesCm128HmacSha1_80));
+    let plain = sdp("m=audio 5000 RTP/AVP 0");
+    let refused = negotiation.answer(plain.as_bytes(), &mut random()).unwrap_err();
+    assert_eq!(refused, OfferError::NoSecurity);
+}
+
+#[test]
 fn m_lines_keep_their_order_and_the_secure_audio_is_taken() {
     let offer = sdp(&format!(
         "m=audio 5000 RTP/AVP 0\nm=video 6000 RTP/AVP 31 32\nm=audio 5002 RTP/SAVP 0\na=crypto:1 {CM}\n\
