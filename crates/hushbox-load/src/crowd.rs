@@ -1,8 +1,8 @@
 //! Many calls at once, to measure a server: each is placed, answered, acknowledged, perhaps spoken into, and ended.
 //!
 //! One task has all calls, so that the generator costs little beside the server: what it sends is written from
-//! templates, of what comes it reads the few header fields that a call needs ([`reply`]), and the sound is
-//! protected once for all calls ([`sound`]). What a server does right is for [`crate::scenario`] to say; here only
+//! templates, of what comes it reads the few header fields that a call needs (`reply`), and the sound is
+//! protected once for all calls (`sound`). What a server does right is for [`crate::scenario`] to say; here only
 //! counts and times are ([`figures`]).
 //!
 //! Deliberately absent: digest, Record-Route, checks of what the server says or sends as media.

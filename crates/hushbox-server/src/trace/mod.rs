@@ -1,4 +1,4 @@
-//! The last calls' SIP messages, reduced ([`line`]), for `hushbox trace`: kept in memory, gone with the process.
+//! The last calls' SIP messages, reduced ([`mod@line`]), for `hushbox trace`: kept in memory, gone with the process.
 //!
 //! Calls that were let in and requests that were refused stand on shelves of their own, so that a scanner pushes no
 //! call out. Both are bounded, and so is what is kept of one call.
