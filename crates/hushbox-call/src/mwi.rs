@@ -1,7 +1,6 @@
 //! Who is told how many messages wait, and when: lamps, their versions, their pace, and how they heal.
 //!
-//! A lamp is one subscription, or one mailbox at a PBX that gets NOTIFYs unasked. Nothing here knows SIP: a lamp that
-//! is to be told something asks first what the store counts at that moment, so that a NOTIFY never carries what was
+//! A lamp is one subscription. Nothing here knows SIP: a lamp that is to be told something asks first what the store counts at that moment, so that a NOTIFY never carries what was
 //! true earlier. Changes of a second become one NOTIFY; all lamps together get so many a second; what a lamp has
 //! acknowledged is compared with the store now and then, and what differs is told again.
 
@@ -12,22 +11,13 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use hushbox_policy::{MailboxId, Now, TrunkId};
+use hushbox_policy::{MailboxId, Now};
 use hushbox_sip::Subscription;
 use hushbox_sip::mwi::VoiceMessages;
 use jiff::Timestamp;
 
 use crate::limits;
 use pace::Pace;
-
-/// Who is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Watcher {
-    /// A subscription.
-    Subscription(Subscription),
-    /// A PBX, about this mailbox, unasked.
-    Unasked(TrunkId, MailboxId),
-}
 
 /// How a NOTIFY was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +26,6 @@ pub enum Answer {
     Taken,
     /// With this status, and it is sent again later.
     Later(u16),
-    /// With this status, and nothing is sent any more.
-    Refused(u16),
-    /// Not at all.
-    None,
     /// It was not sent: there is no way there now.
     NoWay,
 }
@@ -61,7 +47,7 @@ pub struct Told {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LampReport {
     /// Whose it is.
-    pub watcher: Watcher,
+    pub subscription: Subscription,
     /// What it was told last.
     pub told: Option<Told>,
     /// What it has acknowledged.
@@ -107,17 +93,17 @@ struct Mailbox {
     version: u64,
     /// The version at which the store was asked, while it is asked.
     asked: Option<u64>,
-    lamps: BTreeSet<Watcher>,
+    lamps: BTreeSet<Subscription>,
     /// Those that wait for the answer.
-    counting: BTreeSet<Watcher>,
+    counting: BTreeSet<Subscription>,
 }
 
 /// All lamps.
 #[derive(Debug)]
 pub struct Lamps {
-    lamps: BTreeMap<Watcher, Lamp>,
+    lamps: BTreeMap<Subscription, Lamp>,
     mailboxes: BTreeMap<MailboxId, Mailbox>,
-    queue: BTreeSet<(Instant, Watcher)>,
+    queue: BTreeSet<(Instant, Subscription)>,
     pace: Pace,
     compare_every: Duration,
     compare_at: Option<Instant>,
@@ -140,8 +126,8 @@ impl Lamps {
     }
 
     /// A lamp that is to be told the state.
-    pub fn add(&mut self, now: Instant, watcher: Watcher, mailbox: MailboxId) {
-        self.remove(watcher);
+    pub fn add(&mut self, now: Instant, subscription: Subscription, mailbox: MailboxId) {
+        self.remove(subscription);
         let lamp = Lamp {
             mailbox,
             phase: Phase::Idle,
@@ -154,22 +140,22 @@ impl Lamps {
             taken: None,
             unreachable: false,
         };
-        self.lamps.insert(watcher, lamp);
-        self.mailboxes.entry(mailbox).or_default().lamps.insert(watcher);
+        self.lamps.insert(subscription, lamp);
+        self.mailboxes.entry(mailbox).or_default().lamps.insert(subscription);
         self.compare_at.get_or_insert(now + self.compare_every);
-        self.want(now, watcher);
+        self.want(now, subscription);
     }
 
     /// A lamp that is no more.
-    pub fn remove(&mut self, watcher: Watcher) {
-        let Some(lamp) = self.lamps.remove(&watcher) else { return };
+    pub fn remove(&mut self, subscription: Subscription) {
+        let Some(lamp) = self.lamps.remove(&subscription) else { return };
         self.unreachable -= usize::from(lamp.unreachable);
         if let Phase::Queued(at) = lamp.phase {
-            self.queue.remove(&(at, watcher));
+            self.queue.remove(&(at, subscription));
         }
         if let Some(mailbox) = self.mailboxes.get_mut(&lamp.mailbox) {
-            mailbox.lamps.remove(&watcher);
-            mailbox.counting.remove(&watcher);
+            mailbox.lamps.remove(&subscription);
+            mailbox.counting.remove(&subscription);
             // One that is being counted is kept until the answer has come.
             if mailbox.lamps.is_empty() && mailbox.asked.is_none() {
                 self.mailboxes.remove(&lamp.mailbox);
@@ -181,20 +167,20 @@ impl Lamps {
     }
 
     /// A lamp has asked for the state: it is told, whether it knows it or not.
-    pub fn refresh(&mut self, now: Instant, watcher: Watcher) {
-        if let Some(lamp) = self.lamps.get_mut(&watcher) {
+    pub fn refresh(&mut self, now: Instant, subscription: Subscription) {
+        if let Some(lamp) = self.lamps.get_mut(&subscription) {
             lamp.must = true;
             lamp.failures = 0;
         }
-        self.want(now, watcher);
+        self.want(now, subscription);
     }
 
     /// The messages of a mailbox have changed.
     pub fn changed(&mut self, now: Instant, mailbox: MailboxId) {
         let Some(known) = self.mailboxes.get_mut(&mailbox) else { return };
         known.version += 1;
-        for watcher in known.lamps.clone() {
-            self.want(now, watcher);
+        for subscription in known.lamps.clone() {
+            self.want(now, subscription);
         }
     }
 
@@ -204,20 +190,20 @@ impl Lamps {
     }
 
     /// There is a way to somebody again.
-    pub fn reachable(&mut self, now: Instant, watcher: Watcher) {
-        if self.lamps.get(&watcher).is_some_and(|lamp| lamp.unreachable) {
-            self.want(now, watcher);
+    pub fn reachable(&mut self, now: Instant, subscription: Subscription) {
+        if self.lamps.get(&subscription).is_some_and(|lamp| lamp.unreachable) {
+            self.want(now, subscription);
         }
     }
 
     /// The lamps there are.
-    pub fn watchers(&self) -> impl Iterator<Item = (Watcher, MailboxId)> + '_ {
-        self.lamps.iter().map(|(watcher, lamp)| (*watcher, lamp.mailbox))
+    pub fn watchers(&self) -> impl Iterator<Item = (Subscription, MailboxId)> + '_ {
+        self.lamps.iter().map(|(subscription, lamp)| (*subscription, lamp.mailbox))
     }
 
     /// Whose lamp it is, by mailbox.
-    pub fn mailbox_of(&self, watcher: Watcher) -> Option<MailboxId> {
-        self.lamps.get(&watcher).map(|lamp| lamp.mailbox)
+    pub fn mailbox_of(&self, subscription: Subscription) -> Option<MailboxId> {
+        self.lamps.get(&subscription).map(|lamp| lamp.mailbox)
     }
 
     /// A mailbox's version; it counts the changes since the start of the server.
@@ -228,10 +214,10 @@ impl Lamps {
     /// What is known of a mailbox's lamps.
     pub fn report(&self, mailbox: MailboxId) -> Vec<LampReport> {
         let watchers = self.mailboxes.get(&mailbox).map(|m| &m.lamps).into_iter().flatten();
-        let report = |watcher: &Watcher| {
-            let lamp = self.lamps.get(watcher)?;
+        let report = |subscription: &Subscription| {
+            let lamp = self.lamps.get(subscription)?;
             Some(LampReport {
-                watcher: *watcher,
+                subscription: *subscription,
                 told: lamp.told,
                 taken: lamp.taken,
                 pending: lamp.phase != Phase::Idle || lamp.unreachable,
@@ -250,19 +236,19 @@ impl Lamps {
     pub fn poll(&mut self, now: Instant) -> Option<MailboxId> {
         if self.compare_at.is_some_and(|at| now >= at) {
             self.compare_at = Some(now + self.compare_every);
-            for watcher in self.lamps.keys().copied().collect::<Vec<_>>() {
-                self.want(now, watcher);
+            for subscription in self.lamps.keys().copied().collect::<Vec<_>>() {
+                self.want(now, subscription);
             }
         }
-        while let Some((at, watcher)) = self.queue.first().copied()
+        while let Some((at, subscription)) = self.queue.first().copied()
             && at <= now
             && self.pace.take(now)
         {
-            self.queue.remove(&(at, watcher));
-            let Some(lamp) = self.lamps.get_mut(&watcher) else { continue };
+            self.queue.remove(&(at, subscription));
+            let Some(lamp) = self.lamps.get_mut(&subscription) else { continue };
             lamp.phase = Phase::Counting;
             let Some(mailbox) = self.mailboxes.get_mut(&lamp.mailbox) else { continue };
-            mailbox.counting.insert(watcher);
+            mailbox.counting.insert(subscription);
             if mailbox.asked.is_none() {
                 mailbox.asked = Some(mailbox.version);
                 return Some(lamp.mailbox);
@@ -277,7 +263,7 @@ impl Lamps {
         now: Instant,
         mailbox: MailboxId,
         counts: Option<VoiceMessages>,
-    ) -> Vec<Watcher> {
+    ) -> Vec<Subscription> {
         let Some(known) = self.mailboxes.get_mut(&mailbox) else { return Vec::new() };
         let version = known.asked.take().unwrap_or(known.version);
         let waiting = std::mem::take(&mut known.counting);
@@ -287,22 +273,22 @@ impl Lamps {
             self.mailboxes.remove(&mailbox);
         }
         let mut tell = Vec::new();
-        for watcher in waiting {
-            let Some(lamp) = self.lamps.get_mut(&watcher) else { continue };
+        for subscription in waiting {
+            let Some(lamp) = self.lamps.get_mut(&subscription) else { continue };
             lamp.phase = Phase::Idle;
             lamp.version = version;
             match counts {
                 None => {
                     lamp.not_before = now + limits::COUNT_AGAIN;
-                    self.want(now, watcher);
+                    self.want(now, subscription);
                 }
                 Some(counts) if lamp.must || lamp.taken != Some(counts) => {
                     lamp.again |= is_old;
-                    tell.push(watcher);
+                    tell.push(subscription);
                 }
                 Some(_) if is_old || lamp.again => {
                     lamp.again = false;
-                    self.want(now, watcher);
+                    self.want(now, subscription);
                 }
                 Some(_) => {}
             }
@@ -311,8 +297,14 @@ impl Lamps {
     }
 
     /// A NOTIFY with these counts went out, or could not.
-    pub fn sent(&mut self, now: Now, watcher: Watcher, counts: VoiceMessages, went_out: bool) {
-        let Some(lamp) = self.lamps.get_mut(&watcher) else { return };
+    pub fn sent(
+        &mut self,
+        now: Now,
+        subscription: Subscription,
+        counts: VoiceMessages,
+        went_out: bool,
+    ) {
+        let Some(lamp) = self.lamps.get_mut(&subscription) else { return };
         let version = lamp.version;
         let answer = (!went_out).then_some(Answer::NoWay);
         lamp.told = Some(Told { counts, version, at: now.utc, answer });
@@ -332,11 +324,11 @@ impl Lamps {
     pub fn answered(
         &mut self,
         now: Instant,
-        watcher: Watcher,
+        subscription: Subscription,
         answer: Answer,
         after: Option<Duration>,
     ) {
-        let Some(lamp) = self.lamps.get_mut(&watcher) else { return };
+        let Some(lamp) = self.lamps.get_mut(&subscription) else { return };
         if let Some(told) = &mut lamp.told {
             told.answer = Some(answer);
         }
@@ -348,31 +340,29 @@ impl Lamps {
                 lamp.taken = lamp.told.map(|told| told.counts);
                 lamp.failures = 0;
                 if std::mem::take(&mut lamp.again) {
-                    self.want(now, watcher);
+                    self.want(now, subscription);
                 }
             }
-            Answer::Later(_) | Answer::None | Answer::NoWay => {
+            Answer::Later(_) | Answer::NoWay => {
                 let wait = after.unwrap_or_else(|| back_off(lamp.failures));
                 lamp.failures = lamp.failures.saturating_add(1);
                 lamp.not_before =
                     now + wait.clamp(limits::NOTIFY_INTERVAL, limits::NOTIFY_WAIT_MAX);
                 lamp.must = true;
                 lamp.again = false;
-                self.want(now, watcher);
+                self.want(now, subscription);
             }
-            // Whoever refuses is asked again by nobody here.
-            Answer::Refused(_) => lamp.again = false,
         }
     }
 
     /// A lamp is to be told something, as soon as it may.
-    fn want(&mut self, now: Instant, watcher: Watcher) {
-        let Some(lamp) = self.lamps.get_mut(&watcher) else { return };
+    fn want(&mut self, now: Instant, subscription: Subscription) {
+        let Some(lamp) = self.lamps.get_mut(&subscription) else { return };
         match lamp.phase {
             Phase::Idle => {
                 let at = now.max(lamp.not_before);
                 lamp.phase = Phase::Queued(at);
-                self.queue.insert((at, watcher));
+                self.queue.insert((at, subscription));
             }
             Phase::Queued(_) => {}
             Phase::Counting | Phase::Sent => lamp.again = true,

@@ -40,7 +40,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::EndReason;
-use crate::mwi::{Lamps, Watcher};
+use crate::mwi::Lamps;
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
 use flood::Flood;
 use guard::{Challenged, Guard};
@@ -304,7 +304,7 @@ impl Signalling {
             Event::Subscribe { request, subscribe } => self.subscribe(now, request, &subscribe),
             Event::Notified { subscription, how } => self.notified(now, subscription, how),
             Event::SubscriptionEnding { subscription } => {
-                self.lamps.refresh(now.monotonic, Watcher::Subscription(subscription));
+                self.lamps.refresh(now.monotonic, subscription);
             }
             Event::Unsubscribed { subscription, .. } => self.unsubscribed(subscription),
             Event::Elsewhere { session, id, request } => {

@@ -9,8 +9,8 @@ fn new(new: u32) -> VoiceMessages {
     VoiceMessages { new, ..VoiceMessages::default() }
 }
 
-fn watcher(number: u64) -> Watcher {
-    Watcher::Subscription(Subscription(number))
+fn watcher(number: u64) -> Subscription {
+    Subscription(number)
 }
 
 fn box_1() -> MailboxId {
@@ -27,7 +27,7 @@ struct World {
     holds: bool,
     asked: Vec<MailboxId>,
     /// Who was told what, and when.
-    told: Vec<(Duration, Watcher, u32)>,
+    told: Vec<(Duration, Subscription, u32)>,
     /// Whether NOTIFYs can be sent.
     has_way: bool,
 }
@@ -94,10 +94,7 @@ impl World {
     }
 
     fn take_told(&mut self) -> Vec<(u64, u64, u32)> {
-        let number = |watcher| match watcher {
-            Watcher::Subscription(Subscription(number)) => number,
-            Watcher::Unasked(..) => 0,
-        };
+        let number = |Subscription(number)| number;
         let told = std::mem::take(&mut self.told).into_iter();
         told.map(|(at, who, new)| (at.as_secs(), number(who), new)).collect()
     }

@@ -18,7 +18,7 @@ use super::identity::{Caller, Shown, Verdict};
 use super::{Judgement, Lack, Output, Peer, Signalling, Why, kept, unix_millis};
 use crate::addressing::RETRIEVAL;
 use crate::limits;
-use crate::mwi::{Answer, LampReport, Watcher};
+use crate::mwi::{Answer, LampReport};
 
 /// What is known of a subscription here.
 #[derive(Debug)]
@@ -35,8 +35,10 @@ pub(super) struct Watching {
 /// A lamp, for who asks why it is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lamp {
-    /// The subscription's id and its end; none where a PBX is told unasked.
-    pub subscription: Option<(SubscriptionId, Timestamp)>,
+    /// The subscription's id.
+    pub subscription: SubscriptionId,
+    /// When it ends.
+    pub expires: Timestamp,
     /// Whose it is.
     pub owner: CertificateOwner,
     /// What it was told.
@@ -70,18 +72,10 @@ impl Caller {
 impl Signalling {
     /// The lamps of a mailbox, and its version.
     pub fn lamps(&self, mailbox: MailboxId) -> (u64, Vec<Lamp>) {
-        let lamp = |report: LampReport| match report.watcher {
-            Watcher::Subscription(subscription) => {
-                let watching = self.watching.get(&subscription)?;
-                Some(Lamp {
-                    subscription: Some((watching.id, watching.expires)),
-                    owner: watching.owner.owner(),
-                    report,
-                })
-            }
-            Watcher::Unasked(trunk, _) => {
-                Some(Lamp { subscription: None, owner: CertificateOwner::Trunk(trunk), report })
-            }
+        let lamp = |report: LampReport| {
+            let watching = self.watching.get(&report.subscription)?;
+            let (subscription, expires) = (watching.id, watching.expires);
+            Some(Lamp { subscription, expires, owner: watching.owner.owner(), report })
         };
         let lamps = self.lamps.report(mailbox).into_iter().filter_map(lamp).collect();
         (self.lamps.version(mailbox), lamps)
@@ -183,7 +177,7 @@ impl Signalling {
             Some(watching) => {
                 watching.expires = expires;
                 watching.lab = flow.transport != Transport::Tls;
-                self.lamps.refresh(at, Watcher::Subscription(subscription));
+                self.lamps.refresh(at, subscription);
             }
             None => {
                 let mut random = [0; 10];
@@ -192,7 +186,7 @@ impl Signalling {
                 let lab = flow.transport != Transport::Tls;
                 let watching = Watching { id, owner, mailbox, account, lab, expires };
                 self.watching.insert(subscription, watching);
-                self.lamps.add(at, Watcher::Subscription(subscription), mailbox);
+                self.lamps.add(at, subscription, mailbox);
                 self.replace_earlier(now, subscription);
             }
         }
@@ -234,12 +228,11 @@ impl Signalling {
             Notified::Taken => (Answer::Taken, None),
             Notified::Later { status, after } => (Answer::Later(status), after),
         };
-        let watcher = Watcher::Subscription(subscription);
-        self.lamps.answered(now.monotonic, watcher, answer, after);
+        self.lamps.answered(now.monotonic, subscription, answer, after);
     }
 
     pub(super) fn unsubscribed(&mut self, subscription: Subscription) {
-        self.lamps.remove(Watcher::Subscription(subscription));
+        self.lamps.remove(subscription);
         if let Some(watching) = self.watching.remove(&subscription) {
             self.outputs.push_back(Output::ForgetSubscription(watching.id));
         }
@@ -248,14 +241,9 @@ impl Signalling {
     /// The store has counted: whoever waits for it is told.
     pub(super) fn counted(&mut self, now: Now, mailbox: MailboxId, counts: Option<Counts>) {
         let counts = counts.map(voice_messages);
-        for watcher in self.lamps.counted(now.monotonic, mailbox, counts) {
+        for subscription in self.lamps.counted(now.monotonic, mailbox, counts) {
             let Some(counts) = counts else { continue };
-            match watcher {
-                Watcher::Subscription(subscription) => {
-                    self.tell_subscriber(now, subscription, counts)
-                }
-                Watcher::Unasked(..) => {}
-            }
+            self.tell_subscriber(now, subscription, counts);
         }
     }
 
@@ -267,7 +255,7 @@ impl Signalling {
         }
         let body = MessageSummary::new(watching.account.clone(), counts).to_bytes();
         let went_out = self.endpoint.notify(at, subscription, &body) == Sending::Sent;
-        self.lamps.sent(now, Watcher::Subscription(subscription), counts, went_out);
+        self.lamps.sent(now, subscription, counts, went_out);
     }
 
     /// Those who may watch no more are told so.
@@ -297,7 +285,7 @@ impl Signalling {
         let Some(who) = peer.and_then(Caller::of_peer) else { return };
         let theirs = self.watching.iter().filter(|(_, watching)| watching.owner == who);
         for (subscription, _) in theirs {
-            self.lamps.reachable(at, Watcher::Subscription(*subscription));
+            self.lamps.reachable(at, *subscription);
         }
     }
 
@@ -343,7 +331,7 @@ impl Signalling {
         let (id, mailbox, expires) = (row.id, row.mailbox, row.expires);
         let watching = Watching { id, owner, mailbox, account, lab, expires };
         self.watching.insert(subscription, watching);
-        self.lamps.add(now.monotonic, Watcher::Subscription(subscription), mailbox);
+        self.lamps.add(now.monotonic, subscription, mailbox);
         Some(())
     }
 }

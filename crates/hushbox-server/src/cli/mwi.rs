@@ -46,14 +46,12 @@ fn told(row: &Value) -> String {
         text(&row["text"]),
     );
     for watcher in row["watchers"].as_array().into_iter().flatten() {
-        let how = match &watcher["subscription"] {
-            Value::Null => "unasked".to_owned(),
-            id => format!("subscription {} until {}", text(id), text(&watcher["expires"])),
-        };
         told += &format!(
-            "{} {}, {how}\n  told {} at {}, answered {}\n  {}\n",
+            "{} {}, subscription {} until {}\n  told {} at {}, answered {}\n  {}\n",
             text(&watcher["kind"]),
             text(&watcher["name"]),
+            text(&watcher["subscription"]),
+            text(&watcher["expires"]),
             text(&watcher["told"]),
             text(&watcher["told_at"]),
             text(&watcher["answer"]),

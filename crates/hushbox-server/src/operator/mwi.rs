@@ -61,7 +61,7 @@ fn why(counts: Counts, watchers: usize) -> String {
         text += "; quiet and deleted messages light no lamp";
     }
     if watchers == 0 {
-        text += "; nobody is told: no telephone and no PBX has subscribed, and no trunk of its account is told unasked";
+        text += "; nobody is told: no telephone and no PBX has subscribed";
     }
     text
 }
@@ -76,8 +76,8 @@ fn shown(lamp: &Lamp, counts: Counts, directory: &Directory) -> Value {
     json!({
         "kind": kind,
         "name": name,
-        "subscription": lamp.subscription.map(|(id, _)| id.to_string()),
-        "expires": lamp.subscription.map(|(_, expires)| expires.to_string()),
+        "subscription": lamp.subscription.to_string(),
+        "expires": lamp.expires.to_string(),
         "told": told.map(|told| pair(told.counts)),
         "told_at": told.map(|told| told.at.to_string()),
         "told_version": told.map(|told| told.version),
@@ -91,8 +91,7 @@ fn shown(lamp: &Lamp, counts: Counts, directory: &Directory) -> Value {
 fn answered(answer: Answer) -> String {
     match answer {
         Answer::Taken => "200".to_owned(),
-        Answer::Later(status) | Answer::Refused(status) => status.to_string(),
-        Answer::None => "none".to_owned(),
+        Answer::Later(status) => status.to_string(),
         Answer::NoWay => "not sent".to_owned(),
     }
 }
@@ -116,10 +115,6 @@ fn state(lamp: &Lamp, told: Option<Told>, counts: Counts) -> String {
         Some(Answer::Later(status)) => {
             format!("it answered {status}, and is told again later")
         }
-        Some(Answer::Refused(status)) => format!(
-            "it answered {status}, and is told nothing more until its trunk's --mwi is set again"
-        ),
-        Some(Answer::None) => "it did not answer, and is told again later".to_owned(),
         Some(Answer::NoWay) => {
             "it was not told: its connection is gone; it is told when it connects again".to_owned()
         }
@@ -128,8 +123,8 @@ fn state(lamp: &Lamp, told: Option<Told>, counts: Counts) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hushbox_call::mwi::{LampReport, Watcher};
-    use hushbox_policy::DeviceId;
+    use hushbox_call::mwi::LampReport;
+    use hushbox_policy::{DeviceId, SubscriptionId};
     use hushbox_sip::Subscription;
 
     use super::*;
@@ -146,10 +141,11 @@ mod tests {
             answer,
         };
         let lamp = |answer, taken| Lamp {
-            subscription: None,
+            subscription: SubscriptionId::from_bytes([2; 16]),
+            expires: jiff::Timestamp::UNIX_EPOCH,
             owner: CertificateOwner::Device(DeviceId::from_bytes([1; 16])),
             report: LampReport {
-                watcher: Watcher::Subscription(Subscription(1)),
+                subscription: Subscription(1),
                 told: Some(told(answer)),
                 taken,
                 pending: false,
