@@ -70,42 +70,38 @@ pub async fn tell_changes(
     }
 }
 
-/// The way to the tasks that count and keep. What waits is bounded by the lamps there are.
+/// The way to the task that keeps and counts. What waits is bounded by the lamps there are.
 #[derive(Clone, Debug)]
-pub struct Mwi {
-    counts: mpsc::UnboundedSender<MailboxId>,
-    keeping: mpsc::UnboundedSender<Keep>,
-}
+pub struct Mwi(mpsc::UnboundedSender<Asked>);
 
 #[derive(Debug)]
-enum Keep {
+enum Asked {
     Put(Box<SubscriptionRow>),
     Remove(SubscriptionId),
+    Count(MailboxId),
 }
 
 impl Mwi {
-    /// Starts both tasks.
+    /// Starts the task.
     pub fn start(services: Arc<Services>, says: mpsc::UnboundedSender<ToSignallingTask>) -> Self {
-        let (counts, asked) = mpsc::unbounded_channel();
-        let (keeping, kept) = mpsc::unbounded_channel();
-        tokio::spawn(count(asked, Arc::clone(&services), says));
-        tokio::spawn(keep(kept, services));
-        Self { counts, keeping }
+        let (sender, asked) = mpsc::unbounded_channel();
+        tokio::spawn(answer(asked, services, says));
+        Self(sender)
     }
 
     /// Count this mailbox's messages; signalling hears the answer.
     pub fn count(&self, mailbox: MailboxId) {
-        let _stopping = self.counts.send(mailbox);
+        let _stopping = self.0.send(Asked::Count(mailbox));
     }
 
     /// Keep this subscription.
     pub fn keep(&self, row: Box<SubscriptionRow>) {
-        let _stopping = self.keeping.send(Keep::Put(row));
+        let _stopping = self.0.send(Asked::Put(row));
     }
 
     /// Forget this subscription.
     pub fn forget(&self, id: SubscriptionId) {
-        let _stopping = self.keeping.send(Keep::Remove(id));
+        let _stopping = self.0.send(Asked::Remove(id));
     }
 }
 
@@ -121,39 +117,44 @@ pub async fn subscriptions(services: &Services) -> Vec<SubscriptionRow> {
     })
 }
 
-async fn count(
-    mut asked: mpsc::UnboundedReceiver<MailboxId>,
+/// In the order in which they were asked for: the last word about a subscription holds, and a NOTIFY, which carries
+/// what was counted, goes out once its subscription is kept (unless a count was under way). Who hears none subscribes
+/// again (RFC 6665 §4.1.2.4).
+async fn answer(
+    mut asked: mpsc::UnboundedReceiver<Asked>,
     services: Arc<Services>,
     says: mpsc::UnboundedSender<ToSignallingTask>,
 ) {
-    while let Some(mailbox) = asked.recv().await {
-        let counts: Result<Counts, IndexError> = services
-            .index(IndexRequest::Counts(mailbox), |reply| match reply {
-                IndexReply::Counts(counts) => Some(counts),
-                _ => None,
-            })
-            .await;
-        let counts = counts
-            .inspect_err(|error| tracing::warn!(%mailbox, %error, "messages could not be counted"))
-            .ok();
-        if says.send(ToSignallingTask::Counted { mailbox, counts }).is_err() {
-            return;
+    while let Some(asked) = asked.recv().await {
+        match asked {
+            Asked::Put(row) => keep(&services, IndexRequest::SubscriptionPut(row)).await,
+            Asked::Remove(id) => keep(&services, IndexRequest::SubscriptionRemove(id)).await,
+            Asked::Count(mailbox) => {
+                let counts = count(&services, mailbox).await;
+                if says.send(ToSignallingTask::Counted { mailbox, counts }).is_err() {
+                    return;
+                }
+            }
         }
     }
 }
 
-/// In the order in which they were asked for: the last word about a subscription holds.
-async fn keep(mut asked: mpsc::UnboundedReceiver<Keep>, services: Arc<Services>) {
-    while let Some(asked) = asked.recv().await {
-        let request = match asked {
-            Keep::Put(row) => IndexRequest::SubscriptionPut(row),
-            Keep::Remove(id) => IndexRequest::SubscriptionRemove(id),
-        };
-        if let Err(error) = services.index.run(request).await {
-            // After a restart the telephone subscribes again, or is told once more than it wants.
-            tracing::warn!(%error, "a subscription could not be kept");
-        }
+async fn keep(services: &Services, request: IndexRequest) {
+    if let Err(error) = services.index.run(request).await {
+        // After a restart the telephone subscribes again, or is told once more than it wants.
+        tracing::warn!(%error, "a subscription could not be kept");
     }
+}
+
+async fn count(services: &Services, mailbox: MailboxId) -> Option<Counts> {
+    let counts = services.index(IndexRequest::Counts(mailbox), |reply| match reply {
+        IndexReply::Counts(counts) => Some(counts),
+        _ => None,
+    });
+    let counts = counts.await;
+    counts
+        .inspect_err(|error| tracing::warn!(%mailbox, %error, "messages could not be counted"))
+        .ok()
 }
 
 #[cfg(test)]
