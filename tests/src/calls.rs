@@ -3,11 +3,15 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use hushbox_load::Error;
 use hushbox_load::client::Plan;
+use hushbox_load::scenario::{self, Outcome, StepOutcome};
 use hushbox_load::script::{Keys, Step};
+use hushbox_load::timeline::RATE;
 use hushbox_load::transport::{Identity, Transport};
 use hushbox_load::voice;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::trial::Trial;
 
@@ -95,6 +99,36 @@ pub fn leave_at_once(sound: &[i16]) -> Vec<Step> {
     ];
     steps.extend(leave(sound));
     steps
+}
+
+/// A caller who leaves a message and ends it by `#`, so as to hear that it is saved. `meanwhile` begins once a second of
+/// it is said. What came of both.
+///
+/// # Panics
+///
+/// When the message is shorter than a second.
+pub async fn while_recording<T>(
+    plan: &Plan,
+    sound: &[i16],
+    meanwhile: impl Future<Output = T>,
+) -> (Result<Outcome, Error>, T) {
+    let mut script = leave_at_once(&sound[..RATE]);
+    script.truncate(4);
+    script.push(Step::Say(sound[RATE..].into()));
+    script.push(Step::Press(Keys::new("#").expect("a key")));
+    script.push(Step::Bye { within: Duration::from_secs(20) });
+    let speaking = Notify::new();
+    let mut watch = |step: &StepOutcome| {
+        if step.name == "say" {
+            speaking.notify_one();
+        }
+    };
+    let call = scenario::call_watched(plan, &script, &mut watch);
+    let beside = async {
+        speaking.notified().await;
+        meanwhile.await
+    };
+    tokio::join!(call, beside)
 }
 
 /// An owner who enters the PIN, plays from the first message until this was heard whole, and leaves by `#`.

@@ -5,6 +5,7 @@ pub mod calls;
 #[cfg(doctest)]
 mod compile_fail;
 pub mod fuzz;
+pub mod kamailio;
 pub mod transcript;
 pub mod trial;
 pub mod tunnel;

@@ -5,13 +5,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use hushbox_load::client::Plan;
-use hushbox_load::scenario::{self, StepOutcome};
-use hushbox_load::script::{Keys, Step};
-use hushbox_load::timeline::RATE;
+use hushbox_load::scenario;
+use hushbox_load::script::Step;
 use hushbox_load::transport::{Connection, Identity};
-use hushbox_tests::calls::{delivered, forwarded, leave_at_once, owner, run, speech};
+use hushbox_tests::calls::{delivered, forwarded, owner, run, speech, while_recording};
 use hushbox_tests::trial::Trial;
-use tokio::sync::Notify;
 
 /// How soon removing a record must have closed its connections (design.md "Who may call").
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -50,20 +48,7 @@ fn a_new_certificate_is_shown_to_new_connections_while_a_call_goes_on() {
     let sent = speech(81, Duration::from_secs(6));
     let (dir, pid) = (trial.dir(), trial.pid());
     let live = run(async {
-        let mut script = leave_at_once(&sent[..RATE]);
-        script.truncate(4);
-        script.push(Step::Say(sent[RATE..].into()));
-        script.push(Step::Press(Keys::new("#").expect("a key")));
-        script.push(Step::Bye { within: Duration::from_secs(20) });
-        let speaking = Notify::new();
-        let mut watch = |step: &StepOutcome| {
-            if step.name == "say" {
-                speaking.notify_one();
-            }
-        };
-        let live = scenario::call_watched(&plan, &script, &mut watch);
         let rotating = async {
-            speaking.notified().await;
             connects(&plan, &old).await.expect("the old certificate");
             // A certificate without its key is refused, and what was read before stays.
             copy(&other.dir(), &dir, &["server.crt"]);
@@ -74,7 +59,7 @@ fn a_new_certificate_is_shown_to_new_connections_while_a_call_goes_on() {
             until_connects(&plan, &new, true).await;
             connects(&plan, &old).await.expect_err("it is another authority's now");
         };
-        tokio::join!(live, rotating).0
+        while_recording(&plan, &sent, rotating).await.0
     });
     let live = live.expect("a call");
     assert!(live.is_ok(), "{:?}", live.steps);

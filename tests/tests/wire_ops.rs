@@ -6,13 +6,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
-use hushbox_load::scenario::{self, StepOutcome};
-use hushbox_load::script::{Keys, Step};
-use hushbox_load::timeline::RATE;
-use hushbox_tests::calls::{delivered, forwarded, leave_at_once, run, speech};
+use hushbox_load::scenario;
+use hushbox_load::script::Step;
+use hushbox_tests::calls::{delivered, forwarded, leave_at_once, run, speech, while_recording};
 use hushbox_tests::trial::Trial;
 use serde_json::Value;
-use tokio::sync::Notify;
 
 /// Asks the server over HTTP: status and body. `None` where it is gone.
 fn try_get(at: SocketAddr, path: &str) -> Option<(u16, String)> {
@@ -175,20 +173,7 @@ fn readiness_ends_with_sigterm_while_the_last_call_goes_on() {
     let plan = forwarded(&trial, "1001");
     let pid = trial.pid().to_string();
     let (live, refused) = run(async {
-        let mut script = leave_at_once(&sent[..RATE]);
-        script.truncate(4);
-        script.push(Step::Say(sent[RATE..].into()));
-        script.push(Step::Press(Keys::new("#").expect("a key")));
-        script.push(Step::Bye { within: Duration::from_secs(20) });
-        let speaking = Notify::new();
-        let mut watch = |step: &StepOutcome| {
-            if step.name == "say" {
-                speaking.notify_one();
-            }
-        };
-        let live = scenario::call_watched(&plan, &script, &mut watch);
         let asking = async {
-            speaking.notified().await;
             let told = Command::new("kill").args(["-TERM", &pid]).status();
             assert!(told.is_ok_and(|status| status.success()), "SIGTERM is sent");
             loop {
@@ -201,7 +186,7 @@ fn readiness_ends_with_sigterm_while_the_last_call_goes_on() {
                 }
             }
         };
-        tokio::join!(live, asking)
+        while_recording(&plan, &sent, asking).await
     });
     let (status, body, counted) = refused;
     assert_eq!(status, 503);

@@ -1,16 +1,15 @@
 //! Hushbox as an extension of a PBX: Kamailio's registrar asks for its password, by SHA-256 and by MD5, and what is
 //! called there is recorded here, by the connection that Hushbox has opened.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use hushbox_load::client::Plan;
 use hushbox_load::scenario::{self, Outcome};
 use hushbox_load::transport::{Identity, Transport};
 use hushbox_tests::calls::{delivered, leave_at_once, run, speech};
+use hushbox_tests::kamailio::{Kamailio as Process, pause};
 use hushbox_tests::trial::{Trial, is_installed, warn_not_tested};
 
 const PASSWORD: &str = "a password of the PBX";
@@ -19,8 +18,7 @@ const WITHIN: Duration = Duration::from_secs(40);
 
 /// Kamailio as a registrar that sends every call for a registered extension there, as one that 1001 did not take.
 struct Kamailio {
-    folder: tempfile::TempDir,
-    child: Child,
+    process: Process,
     address: SocketAddr,
 }
 
@@ -48,26 +46,11 @@ impl Kamailio {
             .replace("@ALGORITHM@", algorithm)
             .replace("@PASSWORD@", PASSWORD);
         std::fs::write(folder.path().join("kamailio.cfg"), config).expect("written");
-        let log = std::fs::File::create(folder.path().join("log")).expect("a log");
-        let child = Command::new("kamailio")
-            .args(["-DD", "-E", "-m", "64", "-M", "8", "-f"])
-            .arg(folder.path().join("kamailio.cfg"))
-            .arg("-P")
-            .arg(folder.path().join("pid"))
-            .arg("-Y")
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("kamailio starts");
-        let kamailio = Self { folder, child, address };
-        until("kamailio listens", || TcpStream::connect(address).is_ok().then_some(()));
-        kamailio
+        Self { process: Process::start(folder, address), address }
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        self.process.log()
     }
 
     /// Somebody calls Hushbox's extension there.
@@ -78,29 +61,6 @@ impl Kamailio {
         plan.identity = Identity { ca: Some(ca.into()), ..Identity::default() };
         plan
     }
-}
-
-#[expect(clippy::print_stderr, reason = "a test that failed shows why")]
-impl Drop for Kamailio {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.log());
-        }
-        // Killed at once, it would leave its children behind.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
-        let deadline = Instant::now() + WITHIN;
-        while !matches!(self.child.try_wait(), Ok(Some(_))) && Instant::now() < deadline {
-            pause();
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn pause() {
-    let (_keep, pause) = mpsc::channel::<()>();
-    let _ = pause.recv_timeout(Duration::from_millis(100));
 }
 
 fn until<T>(what: &str, mut is_so: impl FnMut() -> Option<T>) -> T {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use hushbox_load::dialog::Ended;
 use hushbox_load::scenario::{self, StepOutcome};
-use hushbox_load::script::{Keys, Step};
+use hushbox_load::script::Step;
 use hushbox_load::timeline::RATE;
-use hushbox_tests::calls::{delivered, forwarded, leave_at_once, listen, owner, run, speech};
+use hushbox_tests::calls::{
+    delivered, forwarded, leave_at_once, listen, owner, run, speech, while_recording,
+};
 use hushbox_tests::trial::Trial;
-use tokio::sync::Notify;
 
 fn terminate(trial: &Trial) {
     let sent = Command::new("kill").args(["-TERM", &trial.pid().to_string()]).status();
@@ -22,21 +23,7 @@ fn a_live_call_finishes_while_new_ones_are_refused() {
     let sent = speech(71, Duration::from_secs(6));
     let plan = forwarded(&trial, "1001");
     let (live, refused) = run(async {
-        // It ends by `#`, so that the caller hears that it is saved.
-        let mut script = leave_at_once(&sent[..RATE]);
-        script.truncate(4);
-        script.push(Step::Say(sent[RATE..].into()));
-        script.push(Step::Press(Keys::new("#").expect("a key")));
-        script.push(Step::Bye { within: Duration::from_secs(20) });
-        let speaking = Notify::new();
-        let mut watch = |step: &StepOutcome| {
-            if step.name == "say" {
-                speaking.notify_one();
-            }
-        };
-        let live = scenario::call_watched(&plan, &script, &mut watch);
         let late = async {
-            speaking.notified().await;
             terminate(&trial);
             loop {
                 // The signal takes its time; a call before it is hung up at once.
@@ -46,7 +33,7 @@ fn a_live_call_finishes_while_new_ones_are_refused() {
                 }
             }
         };
-        tokio::join!(live, late)
+        while_recording(&plan, &sent, late).await
     });
     let live = live.expect("a call");
     assert!(live.is_ok(), "{:?}", live.steps);

@@ -2,15 +2,15 @@
 //! are, the trunk's certificate, the phones' table, and an operator's `values.cfg`.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use hushbox_load::client::Plan;
 use hushbox_load::digest::{Algorithm, Credentials};
 use hushbox_load::transport::{Identity, Transport};
+use hushbox_tests::kamailio::Kamailio as Process;
 use hushbox_tests::trial::Trial;
 
 pub(crate) const DOMAIN: &str = "clinic.example";
@@ -20,8 +20,6 @@ pub(crate) const PASSWORD: &str = "phone-password";
 const PHONES: [&str; 3] = ["1001", "1002", "1003"];
 /// How long a phone rings.
 const RINGING: Duration = Duration::from_secs(2);
-/// How long it may take until it listens, and until it has ended.
-const WITHIN: Duration = Duration::from_secs(20);
 
 /// Where the recipe stands.
 pub(crate) fn recipe() -> PathBuf {
@@ -36,8 +34,7 @@ pub(crate) fn installed() -> bool {
 
 /// A running Kamailio.
 pub(crate) struct Kamailio {
-    folder: tempfile::TempDir,
-    child: Child,
+    _process: Process,
     /// Where phones connect to.
     pub(crate) phones: SocketAddr,
     /// Where calls from outside come in.
@@ -51,31 +48,8 @@ impl Kamailio {
         let folder = tempfile::tempdir().expect("a folder");
         let [phones, outside] = free_ports();
         install(folder.path(), trial, phones, outside, outside_net);
-        let log = std::fs::File::create(folder.path().join("log")).expect("a log");
-        let child = Command::new("kamailio")
-            .args(["-DD", "-E", "-m", "64", "-M", "8", "-f"])
-            .arg(folder.path().join("kamailio.cfg"))
-            .arg("-P")
-            .arg(folder.path().join("pid"))
-            .arg("-Y")
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("kamailio starts");
         let ca = folder.path().join("hushbox-ca.crt");
-        let kamailio = Self { folder, child, phones, outside, ca };
-        let deadline = Instant::now() + WITHIN;
-        while TcpStream::connect(phones).is_err() {
-            assert!(Instant::now() < deadline, "kamailio does not listen: {}", kamailio.log());
-            pause();
-        }
-        kamailio
-    }
-
-    pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        Self { _process: Process::start(folder, phones), phones, outside, ca }
     }
 
     /// A call from outside to this extension.
@@ -109,29 +83,6 @@ impl Kamailio {
             ..Identity::default()
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "a test that failed shows why")]
-impl Drop for Kamailio {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.log());
-        }
-        // Killed at once, it would leave its children behind.
-        let pid = self.child.id().to_string();
-        let _ = Command::new("kill").args(["-TERM", &pid]).status();
-        let deadline = Instant::now() + WITHIN;
-        while !matches!(self.child.try_wait(), Ok(Some(_))) && Instant::now() < deadline {
-            pause();
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn pause() {
-    let (_keep, pause) = mpsc::channel::<()>();
-    let _ = pause.recv_timeout(Duration::from_millis(50));
 }
 
 /// What the recipe's README tells an operator to do.
