@@ -3,6 +3,8 @@
 //! Each function takes anything a peer or a disk may send. It must not panic, and asserts what must hold whatever
 //! came: that framing does not depend on how a stream was cut, that what was written can be read back.
 
+mod event;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -19,17 +21,20 @@ use hushbox_sip::{
 use hushbox_store::spool::{self, Scan};
 use hushbox_store::{Manifest, Recovery};
 
+pub use event::sip_event;
+
 /// A target: its name, which is also its corpus' folder, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("sip_message", sip_message),
     ("sip_framing", sip_framing),
     ("sip_uri", sip_uri),
     ("sip_authorization", sip_authorization),
     ("sip_digest", sip_digest),
     ("sip_retargeting", sip_retargeting),
+    ("sip_event", sip_event),
     ("sip_endpoint", sip_endpoint),
     ("sdp", sdp),
     ("media_packets", media_packets),
