@@ -7,6 +7,7 @@
 
 pub mod caller;
 pub mod installation;
+pub mod lamp;
 pub mod prompts;
 pub mod server;
 
@@ -25,6 +26,7 @@ use hushbox_store::model::Entity;
 
 use caller::Caller;
 use installation::Installation;
+use lamp::{Lamp, LampId};
 use server::Server;
 
 /// How long a packet is on its way, in either direction.
@@ -49,6 +51,10 @@ pub enum Happening {
     SipToServer(CallerId, Bytes),
     /// Signalling bytes to a caller.
     SipToCaller(CallerId, Bytes),
+    /// Signalling bytes of a lamp.
+    LampToServer(LampId, Bytes),
+    /// Signalling bytes to a lamp.
+    ServerToLamp(LampId, Bytes),
     /// A media packet to the server's port.
     MediaToServer {
         /// From there.
@@ -75,9 +81,10 @@ pub struct Agenda {
     at: BTreeMap<(Instant, u64), Happening>,
     next: u64,
     link: Link,
+    lamp_link: Link,
 }
 
-/// How bad the link is for media. Signalling over TLS and TCP loses nothing.
+/// How bad a link is: the one of media, or the one of lamps. The signalling of callers loses nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Link {
     /// So many packets of a hundred are lost.
@@ -99,6 +106,17 @@ impl Link {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % limit.max(1)
     }
+
+    /// What arrives of one packet: how late each copy is.
+    fn copies(&mut self) -> Vec<Duration> {
+        let copies = match (self.below(100), self.below(100)) {
+            (lost, _) if lost < self.loss_percent => 0,
+            (_, twice) if twice < self.duplicate_percent => 2,
+            _ => 1,
+        };
+        let jitter = u64::try_from(self.jitter.as_micros()).unwrap_or(u64::MAX);
+        (0..copies).map(|_| Duration::from_micros(self.below(jitter + 1))).collect()
+    }
 }
 
 impl Agenda {
@@ -110,14 +128,14 @@ impl Agenda {
 
     /// A packet of media is sent: it may be lost, late or doubled.
     pub fn send_media(&mut self, now: Instant, what: impl Fn() -> Happening) {
-        let copies = match (self.link.below(100), self.link.below(100)) {
-            (lost, _) if lost < self.link.loss_percent => 0,
-            (_, twice) if twice < self.link.duplicate_percent => 2,
-            _ => 1,
-        };
-        for _ in 0..copies {
-            let jitter = u64::try_from(self.link.jitter.as_micros()).unwrap_or(u64::MAX);
-            let late = Duration::from_micros(self.link.below(jitter + 1));
+        for late in self.link.copies() {
+            self.plan(now + LINK_DELAY + late, what());
+        }
+    }
+
+    /// The same of a datagram to or from a lamp.
+    pub fn send_to_or_from_lamp(&mut self, now: Instant, what: impl Fn() -> Happening) {
+        for late in self.lamp_link.copies() {
             self.plan(now + LINK_DELAY + late, what());
         }
     }
@@ -138,6 +156,7 @@ pub struct World {
     start: Instant,
     agenda: Agenda,
     callers: Vec<Caller>,
+    lamps: Vec<Lamp>,
     /// The server.
     pub server: Server,
     transcript: String,
@@ -151,8 +170,11 @@ impl World {
 
     /// A server on an installation that was made before, perhaps with messages on its disks.
     pub fn on(installation: Installation) -> Self {
-        let now =
-            Now { monotonic: Instant::now(), utc: "2026-03-09T16:05:00Z".parse().expect("a time") };
+        let now = Now { monotonic: Instant::now(), utc: installation.utc };
+        Self::at(now, installation)
+    }
+
+    fn at(now: Now, installation: Installation) -> Self {
         let server = Server::start(now, installation);
         let transcript = String::new();
         let mut world = Self {
@@ -160,6 +182,7 @@ impl World {
             start: now.monotonic,
             agenda: Agenda::default(),
             callers: Vec::new(),
+            lamps: Vec::new(),
             server,
             transcript,
         };
@@ -172,9 +195,14 @@ impl World {
         self.now
     }
 
-    /// From here on the link is as bad as this.
+    /// From here on the link of media is as bad as this.
     pub fn set_link(&mut self, link: Link) {
         self.agenda.link = link;
+    }
+
+    /// From here on the link of lamps is as bad as this.
+    pub fn set_lamp_link(&mut self, link: Link) {
+        self.agenda.lamp_link = link;
     }
 
     /// A caller with a connection, and whom its certificate stands for.
@@ -184,6 +212,23 @@ impl World {
         self.server.connected(self.now, caller.flow(), peer);
         self.callers.push(caller);
         id
+    }
+
+    /// A lamp for the messages of this address, whose subscriptions last so long.
+    pub fn add_lamp(&mut self, account: &str, expires: Duration) -> LampId {
+        let id = LampId(self.lamps.len());
+        self.lamps.push(Lamp::new(id, account, expires));
+        id
+    }
+
+    /// A lamp.
+    pub fn lamp(&mut self, id: LampId) -> &mut Lamp {
+        &mut self.lamps[id.0]
+    }
+
+    /// Lets a lamp do something now.
+    pub fn with_lamp(&mut self, id: LampId, act: impl FnOnce(&mut Lamp, Instant, &mut Agenda)) {
+        act(&mut self.lamps[id.0], self.now.monotonic, &mut self.agenda);
     }
 
     /// A caller.
@@ -280,12 +325,26 @@ impl World {
         installation
     }
 
+    /// The machine dies, and a server is started again at once. Lamps know nothing of it; callers are gone.
+    pub fn restart(mut self, seed: u64) -> Self {
+        let (now, link, lamp_link) = (self.now, self.agenda.link, self.agenda.lamp_link);
+        let lamps = std::mem::take(&mut self.lamps);
+        let history = std::mem::take(&mut self.server.history);
+        let mut world = Self::at(now, self.crash(seed));
+        world.agenda.link = link;
+        world.agenda.lamp_link = lamp_link;
+        world.lamps = lamps;
+        world.server.history.splice(..0, history);
+        world
+    }
+
     /// Goes to the next moment at which something happens. False when that is after `until`.
     fn step(&mut self, until: Instant) -> bool {
         let next = [
             self.agenda.first(),
             self.server.deadline(),
             self.callers.iter().filter_map(Caller::deadline).min(),
+            self.lamps.iter().filter_map(Lamp::deadline).min(),
         ];
         let next = next.into_iter().flatten().min().filter(|next| *next <= until);
         let to = next.unwrap_or(until).max(self.now.monotonic);
@@ -298,6 +357,9 @@ impl World {
         self.server.timeout(self.now, &mut self.agenda);
         for caller in &mut self.callers {
             caller.timeout(self.now.monotonic, &mut self.agenda);
+        }
+        for lamp in &mut self.lamps {
+            lamp.timeout(self.now.monotonic, &mut self.agenda);
         }
         while let Some(what) = self.agenda.take(self.now.monotonic) {
             self.happen(what);
@@ -314,6 +376,13 @@ impl World {
             }
             Happening::SipToCaller(caller, bytes) => {
                 self.callers[caller.0].sip(self.now.monotonic, &bytes, &mut self.agenda);
+            }
+            Happening::LampToServer(lamp, bytes) => {
+                let flow = self.lamps[lamp.0].flow();
+                self.server.sip(self.now, flow, &bytes, &mut self.agenda);
+            }
+            Happening::ServerToLamp(lamp, bytes) => {
+                self.lamps[lamp.0].sip(self.now.monotonic, &bytes, &mut self.agenda);
             }
             Happening::MediaToServer { from, port, bytes } => {
                 self.server.media(self.now, from, port, &bytes, &mut self.agenda);

@@ -21,7 +21,7 @@ use hushbox_call::{CallReport, Prompts, Signalling};
 use hushbox_policy::lockout::Lockout;
 use hushbox_policy::{CallId, MailboxId, Now};
 use hushbox_sip::{HostPort, Listener, Transport};
-use hushbox_store::index::IndexReply;
+use hushbox_store::index::{Counts, IndexReply};
 use hushbox_store::{IndexError, KeyError, KeyReply, MessageRow, ObjectsError};
 
 use super::caller::server_address;
@@ -43,6 +43,8 @@ pub enum Reply {
     AuditSynced,
     /// To a call's question.
     Call(CallId, Box<Answer>),
+    /// The messages of a mailbox, as they were when signalling asked.
+    Counted(MailboxId, Counts),
 }
 
 /// An answer to a call's question.
@@ -87,6 +89,8 @@ pub struct Server {
     refused: Vec<Refused>,
     /// Mailboxes whose messages have changed, and signalling does not know.
     changed: BTreeSet<MailboxId>,
+    /// What a mailbox's messages were counted as, from change to change.
+    pub history: Vec<(MailboxId, Counts)>,
     notes: VecDeque<String>,
 }
 
@@ -144,6 +148,7 @@ impl Server {
             reports: Vec::new(),
             refused: Vec::new(),
             changed: BTreeSet::new(),
+            history: Vec::new(),
             notes: VecDeque::new(),
         }
     }
@@ -188,10 +193,11 @@ impl Server {
         self.calls.is_empty() && self.signalling.is_quiet()
     }
 
-    /// Whether not even a transaction is left: what is true once all timers of SIP have run out.
+    /// Whether not even a transaction or a subscription is left: what is true once all timers of SIP have run out.
     pub fn is_empty(&self) -> bool {
         let load = self.signalling.endpoint_load();
-        self.is_quiet() && load.sessions == 0 && load.transactions == 0
+        let left = load.sessions + load.transactions + load.subscriptions;
+        self.is_quiet() && left == 0 && self.installation.subscriptions.is_empty()
     }
 
     /// What outlives it, to be tampered with.
@@ -242,6 +248,7 @@ impl Server {
                 self.call(now, id, call::Input::Spool(reply), agenda);
             }
             Reply::AuditSynced => self.audit_synced(now, agenda),
+            Reply::Counted(mailbox, counts) => self.counted(now, mailbox, counts, agenda),
             Reply::Call(id, answer) => {
                 let input = match *answer {
                     Answer::LogIn(reply) => call::Input::LogIn(reply),

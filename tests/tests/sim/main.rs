@@ -5,6 +5,7 @@ mod crash;
 mod deposit;
 mod digest;
 mod hostile;
+mod lamps;
 mod link;
 mod long;
 mod random;

@@ -13,18 +13,7 @@ use hushbox_tests::world::installation::PIN_7001;
 use hushbox_tests::world::server::names;
 use hushbox_tests::world::{CallerId, World};
 
-use crate::support::{CM, GCM, SECOND, pbx, telephone, voice};
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
-}
+use crate::support::{CM, GCM, Random, SECOND, pbx, telephone, voice};
 
 /// What a caller may do next, whatever is going on.
 fn act(world: &mut World, random: &mut Random, caller: CallerId, kind: Kind) {
@@ -87,7 +76,7 @@ fn people(world: &mut World) -> [(CallerId, Kind); 3] {
 
 /// The reference: how many messages each mailbox must hold at least, from what callers were told.
 fn run(seed: u64) {
-    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Random::new(seed);
     let mut world = World::new();
     let mut people_there = people(&mut world);
     let mut told_saved = 0;

@@ -14,6 +14,26 @@ pub(crate) const CM: Offer = Offer::Srtp(Suite::AesCm128HmacSha1_80);
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
+/// What random runs choose by.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+
+    pub(crate) fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(length).expect("short"))).expect("below it")
+    }
+}
+
 /// A connection of the PBX.
 pub(crate) fn pbx(world: &mut World) -> CallerId {
     world.connect(Transport::Tls, Peer::Trunk(TRUNK))

@@ -9,13 +9,14 @@ use crate::world::Agenda;
 use crate::world::installation::NODE;
 
 impl Server {
-    /// Delivers what an earlier run left in the spool.
+    /// Delivers what an earlier run left in the spool, and tells the lamps that it left.
     pub fn recover(&mut self, now: Now, agenda: &mut Agenda) {
         for found in std::mem::take(&mut self.recovered) {
             let how = if found.finished { "a finished" } else { "an unfinished" };
             self.notes.push_back(format!("server  recovered {how} message"));
             self.saved(now, found.message, agenda);
         }
+        self.drain_signalling(now, agenda);
     }
 
     /// Everything that was appended so far is synced, as the shard's timer does each second.

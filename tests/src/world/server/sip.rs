@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hushbox_call::call;
 use hushbox_call::signalling::{self, Peer};
-use hushbox_policy::Now;
+use hushbox_policy::{MailboxId, Now};
 use hushbox_sip::{ConnectionId, Flow, Transport};
+use hushbox_store::index::Counts;
 
-use super::Server;
+use super::{Reply, Server};
 use crate::world::installation::Installation;
-use crate::world::{Agenda, CallerId, Happening, LINK_DELAY};
+use crate::world::lamp::LampId;
+use crate::world::{Agenda, CallerId, Happening, LINK_DELAY, STORE_DELAY};
 
 impl Server {
     pub(in crate::world) fn connected(&mut self, now: Now, flow: Flow, peer: Peer) {
@@ -66,17 +69,30 @@ impl Server {
 
     pub(super) fn tell_changes(&mut self, now: Now, agenda: &mut Agenda) {
         for mailbox in std::mem::take(&mut self.changed) {
+            let counts = self.count(mailbox);
+            self.history.push((mailbox, counts));
             self.signalling.handle_input(now, signalling::Input::MailboxChanged(mailbox));
             self.drain_signalling(now, agenda);
         }
+    }
+
+    pub(super) fn counted(
+        &mut self,
+        now: Now,
+        mailbox: MailboxId,
+        counts: Counts,
+        agenda: &mut Agenda,
+    ) {
+        let input = signalling::Input::Counted { mailbox, counts: Some(counts) };
+        self.signalling.handle_input(now, input);
+        self.drain_signalling(now, agenda);
     }
 
     pub(super) fn drain_signalling(&mut self, now: Now, agenda: &mut Agenda) {
         loop {
             match self.signalling.poll_output() {
                 signalling::Output::Transmit { flow, bytes } => {
-                    let caller = caller_of(flow);
-                    agenda.plan(now.monotonic + LINK_DELAY, Happening::SipToCaller(caller, bytes));
+                    send(now, flow, bytes, agenda);
                 }
                 signalling::Output::Connect { .. }
                 | signalling::Output::Locate { .. }
@@ -94,8 +110,8 @@ impl Server {
                 signalling::Output::Known { .. } => {}
                 signalling::Output::Count(mailbox) => {
                     let counts = self.count(mailbox);
-                    let input = signalling::Input::Counted { mailbox, counts: Some(counts) };
-                    self.signalling.handle_input(now, input);
+                    let reply = Happening::Server(Reply::Counted(mailbox, counts));
+                    agenda.plan(now.monotonic + STORE_DELAY, reply);
                 }
                 signalling::Output::KeepSubscription(row) => {
                     self.installation.subscriptions.insert(row.id, *row);
@@ -117,6 +133,19 @@ pub(super) fn seed(installation: &Installation) -> [u8; 32] {
     let mut seed = [41; 32];
     seed[..8].copy_from_slice(&installation.starts.to_be_bytes());
     seed
+}
+
+fn send(now: Now, flow: Flow, bytes: Bytes, agenda: &mut Agenda) {
+    match LampId::at(flow) {
+        Some(lamp) => {
+            let what = || Happening::ServerToLamp(lamp, bytes.clone());
+            agenda.send_to_or_from_lamp(now.monotonic, what);
+        }
+        None => {
+            let what = Happening::SipToCaller(caller_of(flow), bytes);
+            agenda.plan(now.monotonic + LINK_DELAY, what);
+        }
+    }
 }
 
 /// The caller at the other end of a flow: each has a connection and an address of its own.
