@@ -246,6 +246,23 @@ impl Trial {
         serde_json::from_slice(&output.stdout).expect("one JSON array")
     }
 
+    /// What names a person of the staff to a command, with the PIN in a file: `--as NUMBER --pin-file F`.
+    ///
+    /// # Panics
+    ///
+    /// When trial.json has nobody of this number.
+    #[must_use]
+    pub fn by(&self, number: &str) -> [String; 4] {
+        let json = self.json();
+        let accounts = json["accounts"].as_array().into_iter().flatten();
+        let mut staff = accounts.flat_map(|a| a["staff"].as_array().into_iter().flatten());
+        let person = staff.find(|s| s["number"] == number).expect("somebody of this number");
+        let file = self.dir().join(format!("pin-of-{number}"));
+        std::fs::write(&file, person["pin"].as_str().expect("a PIN")).expect("written");
+        let file = file.to_str().expect("a path").to_owned();
+        ["--as".to_owned(), number.to_owned(), "--pin-file".to_owned(), file]
+    }
+
     /// Every file under `folder`, as (path, bytes): what the leak test searches.
     #[must_use]
     pub fn files_under(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {

@@ -195,6 +195,11 @@ impl Caller {
         self.responses.iter().find(|r| r.method == "INVITE" && r.status >= 200)
     }
 
+    /// Whether its last INVITE has no final response yet.
+    pub fn is_waiting(&self) -> bool {
+        self.dialog.is_some() && self.answer().is_none()
+    }
+
     /// Every response so far.
     pub fn responses(&self) -> &[Response] {
         &self.responses

@@ -17,6 +17,10 @@ use crate::support::{CM, GCM, Random, SECOND, pbx, telephone, voice};
 
 /// What a caller may do next, whatever is going on.
 fn act(world: &mut World, random: &mut Random, caller: CallerId, kind: Kind) {
+    if world.caller(caller).is_waiting() {
+        // One call at a time: an answer to an earlier one would be taken for an answer to the next.
+        return;
+    }
     let idle = world.caller(caller).answer().is_none_or(|a| a.status != 200)
         || world.caller(caller).hung_up_on;
     if idle {
