@@ -7,7 +7,7 @@ use hushbox_call::setup::CallSetup;
 use hushbox_call::signalling::{Peer, Refused};
 use hushbox_policy::TrunkId;
 use hushbox_sip::message::StartLine;
-use hushbox_sip::{CallIdHash, ConnectionId, Flow, Message, ParseError, Tap, Transport};
+use hushbox_sip::{CallIdHash, ConnectionId, Flow, Message, Overflow, ParseError, Tap, Transport};
 use hushbox_store::Directory;
 
 use crate::metrics::{self, TrunkName, method_label};
@@ -31,7 +31,8 @@ impl Peers {
     fn trunk(&self, flow: Flow) -> Option<TrunkName> {
         let id = match (flow.transport, flow.connection) {
             (Transport::Tls, connection) => *self.connections.get(&connection?)?,
-            _ => self.directory.trunk_by_lab_address(flow.remote.ip())?.id,
+            // On a socket of both families an IPv4 peer has an IPv6 address around its own.
+            _ => self.directory.trunk_by_lab_address(flow.remote.ip().to_canonical())?.id,
         };
         self.names.get(&id).cloned()
     }
@@ -125,5 +126,9 @@ impl Tap for SipWatch {
 
     fn malformed(&mut self, _: Flow, error: ParseError) {
         metrics::sip_malformed(error);
+    }
+
+    fn refused(&mut self, flow: Flow, why: Overflow) {
+        metrics::sip_no_room(why, self.peers().trunk(flow).as_ref());
     }
 }

@@ -55,5 +55,5 @@ pub use rejection::{Reason, ReasonProtocol, Rejection};
 pub use subscription::{
     EndReason, KeptSubscription, Notified, Sending, Subscribe, Subscription, Unsubscribed,
 };
-pub use tap::Tap;
+pub use tap::{Overflow, Tap};
 pub use transport::{ConnectionId, Flow, HostPort, Listener, Transport};

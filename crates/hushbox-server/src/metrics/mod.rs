@@ -12,7 +12,7 @@ use hushbox_call::EndReason;
 use hushbox_call::call::CallReport;
 use hushbox_call::setup::Purpose;
 use hushbox_call::signalling::Why;
-use hushbox_sip::{Load, ParseError, Transport};
+use hushbox_sip::{Load, Overflow, ParseError, Transport};
 use metrics::{Counter, Gauge, counter, gauge, histogram};
 
 use crate::log_in::Outcome;
@@ -120,6 +120,11 @@ pub fn sip_response_received(status: u16, method: &'static str) {
 /// Something came that is no SIP message.
 pub fn sip_malformed(error: ParseError) {
     counter!(t::SIP_PARSE_ERRORS, "reason" => parse_error_label(error)).increment(1);
+}
+
+/// There was no room for a SIP request.
+pub fn sip_no_room(why: Overflow, trunk: Option<&TrunkName>) {
+    counter!(t::SIP_NO_ROOM, "reason" => why.as_str(), "trunk" => trunk_label(trunk)).increment(1);
 }
 
 const PARSE_ERRORS: [&str; 12] = [
@@ -474,6 +479,9 @@ pub fn trunk(trunk: &TrunkName) {
 fn counters_of_trunk(trunk: Option<&TrunkName>) {
     for kind in KINDS {
         zero(counter!(t::CALLS_ADMITTED, "kind" => kind, "trunk" => trunk_label(trunk)));
+    }
+    for why in Overflow::ALL {
+        zero(counter!(t::SIP_NO_ROOM, "reason" => why.as_str(), "trunk" => trunk_label(trunk)));
     }
     for why in Why::ALL {
         zero(counter!(t::CALLS_REFUSED, "reason" => why.as_str(), "trunk" => trunk_label(trunk)));

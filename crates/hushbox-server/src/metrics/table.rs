@@ -63,6 +63,8 @@ metrics! {
         "SIP responses that came";
     SIP_PARSE_ERRORS = Counter "hushbox_sip_parse_errors_total" ["reason"]
         "What came and was no SIP message";
+    SIP_NO_ROOM = Counter "hushbox_sip_requests_refused_total" ["reason", "trunk"]
+        "SIP requests that there was no room for, answered 503 or not at all";
     SIP_TRANSACTIONS = Gauge "hushbox_sip_transactions" []
         "SIP transactions of all kinds";
     SIP_DIALOGS = Gauge "hushbox_sip_dialogs" []
@@ -219,6 +221,7 @@ mod tests {
         let mut known: BTreeSet<&str> =
             hushbox_call::signalling::Why::ALL.iter().map(|why| why.as_str()).collect();
         known.extend(hushbox_call::EndReason::ALL.iter().map(|reason| reason.as_str()));
+        known.extend(hushbox_sip::Overflow::ALL.iter().map(|why| why.as_str()));
         known.extend(crate::metrics::TlsFailure::ALL.iter().map(|why| why.as_str()));
         let mut asked = 0;
         for reason in quoted.flat_map(|reasons| reasons.split('|')) {

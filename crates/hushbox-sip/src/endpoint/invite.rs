@@ -18,6 +18,7 @@ use crate::message::name::Name;
 use crate::message::write::Writer;
 use crate::rejection::Rejection;
 use crate::retargeting::ReasonCause;
+use crate::tap::Overflow;
 use crate::transaction::{InviteServer, Key};
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -27,7 +28,8 @@ use std::time::Instant;
 impl Endpoint {
     pub(super) fn handle_invite(&mut self, incoming: &Incoming<'_>) {
         let message = incoming.message;
-        if self.is_full() {
+        if let Some(why) = self.overflow() {
+            self.show_refused(incoming.flow, why);
             let after = self.retry_after();
             return self.respond_stateless(incoming, &Rejection::new(503).with_retry_after(after));
         }
@@ -104,10 +106,16 @@ impl Endpoint {
         self.transmit(incoming.reply_to, trying);
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// What there is no room for.
+    pub(super) fn overflow(&self) -> Option<Overflow> {
+        let has_sessions = self.calls.len() < self.config.limits.sessions_max;
+        if has_sessions { self.transactions_overflow() } else { Some(Overflow::Sessions) }
+    }
+
+    pub(super) fn transactions_overflow(&self) -> Option<Overflow> {
         let transactions = self.invite_servers.len() + self.non_invite_servers.len();
-        self.calls.len() >= self.config.limits.sessions_max
-            || transactions >= self.config.limits.transactions_max
+        let is_full = transactions >= self.config.limits.transactions_max;
+        is_full.then_some(Overflow::Transactions)
     }
 
     pub(super) fn describe(&self, incoming: &Incoming<'_>, body: InviteBody) -> Invite {

@@ -12,6 +12,7 @@ use crate::message::uri::Scheme;
 use crate::message::write::Reach;
 use crate::message::{Draft, Message, Request, StartLine};
 use crate::rejection::Rejection;
+use crate::tap::Overflow;
 use crate::transaction::Key;
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -85,6 +86,13 @@ impl Endpoint {
     fn show_malformed(&mut self, flow: Flow, error: ParseError) {
         if let Some(tap) = &mut self.tap {
             tap.malformed(flow, error);
+        }
+    }
+
+    /// There is no room for it.
+    pub(super) fn show_refused(&mut self, flow: Flow, why: Overflow) {
+        if let Some(tap) = &mut self.tap {
+            tap.refused(flow, why);
         }
     }
 

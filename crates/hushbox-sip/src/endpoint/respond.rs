@@ -111,7 +111,7 @@ impl Endpoint {
     /// Answers a request whose answer depends on what else is going on: an INVITE keeps its
     /// transaction, so that a repetition can't meet another answer.
     pub(super) fn refuse(&mut self, incoming: &Incoming<'_>, rejection: &Rejection) {
-        if incoming.request.method != Method::Invite || self.is_full() {
+        if incoming.request.method != Method::Invite || self.overflow().is_some() {
             return self.respond_stateless(incoming, rejection);
         }
         let bytes = self.refusal(incoming, rejection);

@@ -9,6 +9,7 @@ use crate::message::write::Reach;
 use crate::overload::OverloadControl;
 use crate::rate::{Allowance, Rates, Source};
 use crate::rejection::Rejection;
+use crate::tap::Overflow;
 use crate::transport::{ConnectionId, Flow, Transport};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -115,6 +116,7 @@ impl Endpoint {
         if !is_new || self.sources.take_request(incoming.now, incoming.flow) {
             return false;
         }
+        self.show_refused(incoming.flow, Overflow::Source);
         // On a stream the answer reaches who asked; a datagram's source may be forged.
         if incoming.flow.transport.is_reliable()
             || self.sources.take_error_reply(incoming.now, incoming.flow)

@@ -16,6 +16,7 @@ use crate::message::name::Name;
 use crate::mwi::EVENT_PACKAGE;
 use crate::rejection::Rejection;
 use crate::subscription::{Subscribe, Subscription, Unsubscribed};
+use crate::tap::Overflow;
 use crate::transaction::{Key, NonInviteServer};
 use crate::transport::Flow;
 use bytes::Bytes;
@@ -54,9 +55,9 @@ impl Endpoint {
         if is_from_subscriber && subscription.is_some_and(|s| self.is_late(s, message)) {
             return self.respond_stateless(incoming, &Rejection::new(500));
         }
-        let transactions = self.invite_servers.len() + self.non_invite_servers.len();
-        if transactions >= self.config.limits.transactions_max {
-            let after = 5 + self.rng.next_u32() % 10;
+        if let Some(why) = self.transactions_overflow() {
+            self.show_refused(incoming.flow, why);
+            let after = self.retry_after();
             return self.respond_stateless(incoming, &Rejection::new(503).with_retry_after(after));
         }
         self.next_id += 1;
@@ -171,6 +172,7 @@ impl Endpoint {
         expires: Duration,
     ) -> Result<Subscription, Rejection> {
         if self.notifier.watches.len() >= self.config.limits.subscriptions_max {
+            self.show_refused(asked.source, Overflow::Subscriptions);
             let after = 60 + self.rng.next_u32() % 60;
             return Err(Rejection::new(503).with_retry_after(after));
         }

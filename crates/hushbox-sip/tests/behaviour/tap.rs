@@ -2,7 +2,7 @@
 
 use super::world::*;
 use hushbox_sip::message::StartLine;
-use hushbox_sip::{CallIdHash, Flow, Message, ParseError, Tap};
+use hushbox_sip::{CallIdHash, Flow, Limits, Message, Overflow, ParseError, Tap};
 use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Default)]
@@ -25,6 +25,10 @@ impl Tap for Watch {
 
     fn malformed(&mut self, _: Flow, error: ParseError) {
         self.0.lock().expect("a lock").push(error.to_string());
+    }
+
+    fn refused(&mut self, _: Flow, why: Overflow) {
+        self.0.lock().expect("a lock").push(why.as_str().to_owned());
     }
 }
 
@@ -54,4 +58,32 @@ fn what_is_no_message_is_shown_by_what_is_wrong_with_it() {
     let shown = watch.take();
     assert_eq!(shown.len(), 2, "{shown:?}");
     assert_eq!(shown[1], "malformed header line");
+}
+
+#[test]
+fn what_there_is_no_room_for_is_shown_with_the_reason() {
+    let source = Limits { requests_per_source: Some(1), ..Limits::default() };
+    let sessions = Limits { sessions_max: 0, ..Limits::default() };
+    let transactions = Limits { transactions_max: 0, ..Limits::default() };
+    let subscriptions = Limits { subscriptions_max: 0, ..Limits::default() };
+    for (limits, method, why) in [
+        (source, "OPTIONS", "source"),
+        (sessions, "INVITE", "sessions"),
+        (transactions.clone(), "INVITE", "transactions"),
+        (transactions, "SUBSCRIBE", "transactions"),
+        (subscriptions, "SUBSCRIBE", "subscriptions"),
+    ] {
+        let watch = Watch::default();
+        let mut world = World::with_limits(limits);
+        world.endpoint.set_tap(Box::new(watch.clone()));
+        world.receive(udp(), &request(udp(), "OPTIONS", 1).call_id("other").text());
+        let asked = request(udp(), method, 1).header("Event: message-summary");
+        world.receive(udp(), &asked.text());
+        if why == "subscriptions" {
+            let (asked, _) = world.subscribed();
+            let now = world.now();
+            assert_eq!(world.endpoint.accept_subscribe(now, asked, 60 * SECOND), None);
+        }
+        assert_eq!(watch.take().last().map(String::as_str), Some(why), "{method}");
+    }
 }
