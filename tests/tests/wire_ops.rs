@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::ControlFlow;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use hushbox_audit::{Event, EventName, Who};
+use hushbox_backend::audit_file::AuditReader;
+use hushbox_backend::volume::folder::Folder;
 use hushbox_load::scenario;
 use hushbox_load::script::Step;
 use hushbox_tests::calls::{delivered, forwarded, leave_at_once, run, speech, while_recording};
@@ -162,6 +167,46 @@ fn a_call_is_traced_by_its_id_and_nothing_in_the_trace_names_anybody() {
     assert!(table.starts_with("SECONDS  WAY"), "{table}");
     let unknown = trial.command(&["trace", "ffffffffffffffff"]);
     assert!(!unknown.status.success());
+}
+
+/// What the audit log has of who looked at traces.
+fn looks(trial: &Trial) -> Vec<Event> {
+    let folder = Folder::open_or_create(&trial.dir().join("data/audit")).expect("the log");
+    let mut looks = Vec::new();
+    let read = AuditReader::new(Arc::new(folder)).each(&mut |record| {
+        if record.event.name == EventName::CallTrace {
+            looks.push(record.event);
+        }
+        ControlFlow::Continue(())
+    });
+    read.expect("records");
+    looks
+}
+
+#[test]
+fn who_looks_at_a_trace_is_written_down_with_the_call_before_anything_is_shown() {
+    let mut trial = Trial::start(&[]);
+    let sent = speech(64, Duration::from_secs(1));
+    let outcome = run(scenario::call(&forwarded(&trial, "1001"), &leave_at_once(&sent)));
+    assert!(outcome.expect("a call").is_ok());
+    let calls = trial.list(&["trace"]);
+    let call = calls[0]["call"].as_str().expect("an id");
+    let seen = trial.list(&["trace", call]);
+    assert!(!seen.is_empty());
+    // One that is not there was looked for all the same.
+    assert!(!trial.command(&["trace", "ffffffffffffffff"]).status.success());
+    // The command ran as this test does.
+    let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("us"));
+    let looks = looks(&trial);
+    let named: Vec<Option<String>> =
+        looks.iter().map(|event| event.call.map(|id| id.to_string())).collect();
+    assert_eq!(named, [None, Some(call.to_owned()), None]);
+    for event in &looks {
+        assert_eq!((&event.who, event.uid), (&Who::Operator { uid }, Some(uid)));
+    }
+    trial.stop();
+    let verified = trial.command(&["audit", "verify"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
 }
 
 #[test]
