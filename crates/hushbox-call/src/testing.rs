@@ -136,6 +136,7 @@ fn trunk(id: TrunkId, name: &str, accounts: &[AccountId], lab: &[IpAddr]) -> Ent
         lab_addresses: lab.to_vec(),
         addressing: Default::default(),
         calls_max: None,
+        mwi: None,
     })
 }
 

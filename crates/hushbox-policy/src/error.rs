@@ -31,6 +31,26 @@ pub enum Error {
         "not a digit rule: patterns of digits, `*` and X, at most 20 long, with no more X after than before"
     )]
     DigitRule,
+    /// Where NOTIFYs go, not as a `sip` URI.
+    #[error(
+        "not sip:HOST[:PORT][;transport=tls|tcp|udp]: it begins with sip: (TLS is meant without a transport)"
+    )]
+    NotifyScheme,
+    /// The same with a host that can't be.
+    #[error(
+        "not sip:HOST[:PORT][;transport=tls|tcp|udp]: its host is no name and no address, and a user has no place there"
+    )]
+    NotifyHost,
+    /// The same with a port that can't be.
+    #[error(
+        "not sip:HOST[:PORT][;transport=tls|tcp|udp]: its port is not 1 to 65535 (an IPv6 address stands in brackets)"
+    )]
+    NotifyPort,
+    /// The same with something else than a transport of ours.
+    #[error(
+        "not sip:HOST[:PORT][;transport=tls|tcp|udp]: nothing but one transport=tls, tcp or udp may follow"
+    )]
+    NotifyTransport,
     /// A name that is not one of a closed list.
     #[error("an unknown name")]
     Name,

@@ -21,6 +21,7 @@ pub mod feature;
 pub mod ids;
 pub mod limits;
 pub mod lockout;
+mod notify_target;
 mod number;
 mod permit;
 mod pin;
@@ -53,6 +54,7 @@ pub use ids::{
     SessionId, SubscriptionId, TrunkId,
 };
 pub use lockout::{Lockout, Try};
+pub use notify_target::{NotifyTarget, NotifyTransport};
 pub use number::Number;
 pub use permit::{Actor, Denied, Grounds, Permit, Request, SetBy};
 pub use pin::Pin;

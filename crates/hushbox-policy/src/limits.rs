@@ -8,6 +8,8 @@ pub const NUMBER_LENGTH_MAX: usize = 20;
 pub const DIGIT_RULES_MAX: usize = 64;
 /// Host names of a trunk.
 pub const TRUNK_HOSTS_MAX: usize = 16;
+/// Characters of a host name (RFC 1035 §2.3.4).
+pub const HOST_LENGTH_MAX: usize = 253;
 /// Digits that a [`Pin`](crate::Pin) can have; what is entered at the phone ends here.
 pub const PIN_LENGTH_MAX: usize = 12;
 /// Digits that a chosen PIN must have (hipaa-controls 5.3, 1).

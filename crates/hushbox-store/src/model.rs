@@ -9,8 +9,8 @@ use std::net::IpAddr;
 
 use hushbox_policy::{
     AccountId, Addressing, Binding, DeviceFacts, DeviceId, GrantFacts, GrantId, GrantKind,
-    MailboxFacts, MailboxId, NodeId, Number, PersonFacts, PersonId, PinVerifier, Profile, Role,
-    TrunkId,
+    MailboxFacts, MailboxId, NodeId, NotifyTarget, Number, PersonFacts, PersonId, PinVerifier,
+    Profile, Role, TrunkId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -255,6 +255,9 @@ pub struct Trunk {
     /// Calls at once, where it has a limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_max: Option<u32>,
+    /// Where it takes NOTIFYs of its accounts' lamps without having asked for them, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mwi: Option<NotifyTarget>,
 }
 
 fn is_usual(addressing: &Addressing) -> bool {

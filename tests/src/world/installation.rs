@@ -123,6 +123,7 @@ impl Installation {
                 lab_addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
                 addressing: Default::default(),
                 calls_max: None,
+                mwi: None,
             }),
             Entity::Node(Node { id: NODE, public_key: node_key.public() }),
         ];

@@ -14,6 +14,7 @@ use super::{Failure, load, mailbox, pin, table};
 use crate::control::directory::{
     AccountFields, AliasFields, Bound, CallsMax, Change, ChangeRequest, DeviceFields,
     DirectoryRequest, Fields, GrantFields, MailboxFields, Password, PersonFields, TrunkFields,
+    Unasked,
 };
 use crate::control::{Reply, Request, client};
 use args::{Account, Alias, BoundArgs, By, Device, Grant, Person, Remove, Trunk};
@@ -172,6 +173,7 @@ pub(super) fn trunk(command: Trunk) -> Result<(), Failure> {
                 .calls_max
                 .map(CallsMax::Calls)
                 .or(args.no_calls_max.then_some(CallsMax::None)),
+            mwi: args.mwi.or(args.no_mwi.then_some(Unasked::Never)),
         };
         Ok((args.by, Fields::Trunk(fields)))
     };
@@ -273,7 +275,7 @@ const fn columns(kind: RecordKind) -> &'static [&'static str] {
             &["account", "username", "persons", "mailbox", "digest", "certificate"]
         }
         RecordKind::Trunk => {
-            &["name", "accounts", "certificate", "lab_addresses", "digits", "catch_all"]
+            &["name", "accounts", "certificate", "lab_addresses", "digits", "catch_all", "mwi"]
         }
         RecordKind::Alias => &["account", "alias", "mailbox"],
     }

@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use hushbox_policy::{AddressRule, DigitRule, Diverted, GrantKind, Profile, RecordKind, Role};
+use hushbox_policy::{
+    AddressRule, DigitRule, Diverted, GrantKind, NotifyTarget, Profile, RecordKind, Role,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -215,6 +217,18 @@ pub struct TrunkFields {
     pub addressing: AddressingFields,
     /// Calls at once.
     pub calls_max: Option<CallsMax>,
+    /// Where it is told of lamps unasked.
+    pub mwi: Option<Unasked>,
+}
+
+/// Whether a trunk is told of lamps without having subscribed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Unasked {
+    /// It is not.
+    Never,
+    /// There.
+    To(NotifyTarget),
 }
 
 /// A trunk's own limit of calls at once.

@@ -291,6 +291,7 @@ impl Maker<'_> {
             lab_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             addressing: Default::default(),
             calls_max: None,
+            mwi: None,
         }));
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hushbox_policy::{AccountId, Binding, Number, SYSTEM_ACCOUNT};
+use hushbox_policy::{AccountId, Binding, Number, Profile, SYSTEM_ACCOUNT};
 
 use super::{CertificateOwner, Directory, NamedCertificate, name_key};
 use crate::error::DirectoryError;
@@ -234,6 +234,7 @@ impl Building {
         }
         self.numbers_among(source, trunk, row);
         self.addressing(source, trunk, row);
+        self.unasked(source, trunk, row);
         self.aliases_among(source, trunk, row);
         for address in &trunk.lab_addresses {
             if let Some(other) =
@@ -259,6 +260,16 @@ impl Building {
                 self.errors.push(DirectoryError::Invalid { row, what });
             }
             Some(_) => {}
+        }
+    }
+
+    /// As on `lab` listeners, nothing of a `hipaa` account goes in the clear: not even who has a message.
+    fn unasked(&mut self, source: &Directory, trunk: &Trunk, row: RowId) {
+        let is_open = trunk.mwi.as_ref().is_some_and(|target| !target.is_encrypted());
+        let of_hipaa =
+            |id: &AccountId| source.accounts.get(id).is_some_and(|a| a.profile == Profile::Hipaa);
+        if is_open && trunk.accounts.iter().any(of_hipaa) {
+            self.invalid(row, "it serves a hipaa account: NOTIFYs (--mwi) go to it by TLS only");
         }
     }
 

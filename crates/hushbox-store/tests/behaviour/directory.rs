@@ -63,6 +63,7 @@ impl Draft {
             lab_addresses: vec![address("127.0.0.1")],
             addressing: Default::default(),
             calls_max: None,
+            mwi: None,
         };
         Draft { account, mailbox, person, grant, device, trunk, rest: draft }
     }
@@ -344,6 +345,35 @@ fn user_names_certificates_and_lab_addresses_belong_to_one() {
     let trunk = Trunk { name: "pbx".into(), lab_addresses: vec![], ..trunk };
     draft.rest.push(Entity::Trunk(trunk));
     assert_eq!(taken(draft.error()), (RowKind::Trunk, "name"));
+}
+
+#[test]
+fn a_trunk_of_a_hipaa_account_is_told_of_lamps_by_tls_alone() {
+    let told = |profile, target: &str| {
+        let mut draft = Draft::new();
+        draft.account.profile = profile;
+        draft.trunk.mwi = Some(target.parse().unwrap());
+        draft
+    };
+    for target in ["sip:pbx.example;transport=udp", "sip:192.0.2.1;transport=tcp"] {
+        told(Profile::Standard, target).build();
+        let (kind, what) = invalid(told(Profile::Hipaa, target).error());
+        assert_eq!(kind, RowKind::Trunk);
+        assert!(what.contains("--mwi") && what.contains("TLS"), "{what}");
+    }
+    told(Profile::Hipaa, "sip:pbx.example:5081").build();
+}
+
+#[test]
+fn a_trunk_s_row_from_before_there_were_unasked_notifies_reads_and_is_written_as_it_was() {
+    let draft = Draft::new();
+    let before = serde_json::to_value(&draft.trunk).unwrap();
+    assert_eq!(before.get("mwi"), None);
+    assert_eq!(serde_json::from_value::<Trunk>(before).unwrap(), draft.trunk);
+    let trunk = Trunk { mwi: Some("sip:pbx.example".parse().unwrap()), ..draft.trunk };
+    let row = serde_json::to_value(&trunk).unwrap();
+    assert_eq!(row["mwi"], "sip:pbx.example;transport=tls");
+    assert_eq!(serde_json::from_value::<Trunk>(row).unwrap(), trunk);
 }
 
 #[test]

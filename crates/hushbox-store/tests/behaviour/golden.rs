@@ -63,6 +63,7 @@ fn more() -> Vec<Entity> {
             lab_addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
             addressing: Default::default(),
             calls_max: None,
+            mwi: None,
         }),
     ]
 }

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
-use hushbox_policy::{GrantKind, Profile, Role};
+use hushbox_policy::{GrantKind, NotifyTarget, Profile, Role};
 use jiff::Timestamp;
 
 use super::super::args::{At, List};
 use super::addressing::AddressingArgs;
-use crate::control::directory::Until;
+use crate::control::directory::{Unasked, Until};
 
 /// `account ...`
 #[derive(Debug, Subcommand)]
@@ -377,6 +377,15 @@ pub struct TrunkFields {
     /// It has no limit of its own
     #[arg(long, conflicts_with = "calls_max")]
     pub no_calls_max: bool,
+    /// Tell it of every lamp of its accounts, by NOTIFYs to NUMBER there that it has not asked for
+    ///
+    /// sip:HOST[:PORT][;transport=tls|tcp|udp]: TLS where no transport stands there, and TLS alone for hipaa accounts.
+    /// An empty one turns it off.
+    #[arg(long, value_name = "URI", value_parser = unasked)]
+    pub mwi: Option<Unasked>,
+    /// It is told of the lamps that it has subscribed to, and of no others
+    #[arg(long, conflicts_with = "mwi")]
+    pub no_mwi: bool,
     /// How it names mailboxes.
     #[command(flatten)]
     pub addressing: AddressingArgs,
@@ -419,6 +428,13 @@ fn kind(text: &str) -> Result<GrantKind, String> {
     }
 }
 
+fn unasked(text: &str) -> Result<Unasked, String> {
+    if text.is_empty() {
+        return Ok(Unasked::Never);
+    }
+    text.parse::<NotifyTarget>().map(Unasked::To).map_err(|error| error.to_string())
+}
+
 fn until(text: &str) -> Result<Until, String> {
     match text {
         "never" => Ok(Until::Never),
@@ -443,6 +459,16 @@ mod tests {
             assert!(parses(&format!("hushbox {kind} remove x --as clinic/7902")), "{kind}");
             assert!(!parses(&format!("hushbox {kind} remove x")), "{kind}");
         }
+    }
+
+    #[test]
+    fn where_a_trunk_is_told_of_lamps_is_a_sip_uri_without_a_user() {
+        assert!(parses("hushbox trunk set pbx --mwi sip:pbx.example:5061;transport=tls --as 9000"));
+        assert!(parses("hushbox trunk set pbx --mwi= --as 9000"));
+        assert!(parses("hushbox trunk set pbx --no-mwi --as 9000"));
+        assert!(!parses("hushbox trunk set pbx --no-mwi --mwi sip:pbx.example --as 9000"));
+        assert!(!parses("hushbox trunk set pbx --mwi sip:1001@pbx.example --as 9000"));
+        assert!(!parses("hushbox trunk set pbx --mwi pbx.example --as 9000"));
     }
 
     #[test]

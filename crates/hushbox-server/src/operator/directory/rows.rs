@@ -77,7 +77,8 @@ fn row(entity: &Entity, directory: &Directory) -> Option<Value> {
             "diverted": trunk.addressing.diverted, "hosts": trunk.addressing.hosts,
             "digits": trunk.addressing.digits.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "catch_all": trunk.addressing.catch_all.map(|id| mailbox(id, directory)),
-            "calls_max": trunk.calls_max, "id": id,
+            "calls_max": trunk.calls_max, "mwi": trunk.mwi.as_ref().map(ToString::to_string),
+            "id": id,
         }),
         Entity::Alias(alias) => json!({
             "account": account(alias.account, directory), "alias": alias.name.as_str(),

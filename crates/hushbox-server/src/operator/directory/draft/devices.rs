@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Draft, Drafted, Drafter, Verb, host, needed, new_id, unknown, word};
 use crate::control::directory::{
-    Bound, CallsMax, Certificate, DeviceFields, Password, TrunkFields,
+    Bound, CallsMax, Certificate, DeviceFields, Password, TrunkFields, Unasked,
 };
 use crate::random;
 
@@ -96,6 +96,7 @@ impl Drafter<'_> {
                 lab_addresses: Vec::new(),
                 addressing: Addressing::default(),
                 calls_max: None,
+                mwi: None,
             },
         };
         if let Some(certificate) = fields.certificate {
@@ -117,6 +118,11 @@ impl Drafter<'_> {
         match fields.calls_max {
             Some(CallsMax::Calls(calls)) => trunk.calls_max = Some(calls),
             Some(CallsMax::None) => trunk.calls_max = None,
+            None => {}
+        }
+        match fields.mwi {
+            Some(Unasked::To(target)) => trunk.mwi = Some(target),
+            Some(Unasked::Never) => trunk.mwi = None,
             None => {}
         }
         draft.edits.push(Edit::put(Entity::Trunk(trunk)));
