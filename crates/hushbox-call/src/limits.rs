@@ -90,6 +90,16 @@ pub const NOTIFY_INTERVAL: Duration = Duration::from_secs(1);
 pub const NOTIFY_WAIT_FIRST: Duration = Duration::from_secs(15);
 /// The longest wait, whatever Retry-After says.
 pub const NOTIFY_WAIT_MAX: Duration = Duration::from_secs(600);
+/// NOTIFYs without an answer that one PBX has which has not subscribed.
+pub const UNASKED_AT_ONCE: usize = 32;
+/// Mailboxes of which PBXs are told unasked, each counted once for each PBX; of further ones they are told nothing.
+pub const UNASKED_LAMPS_MAX: usize = 50_000;
+/// How long a PBX that refuses such a NOTIFY is left alone with this mailbox, doubled with each refusal.
+pub const REFUSED_WAIT_FIRST: Duration = Duration::from_secs(300);
+/// The longest that it is.
+pub const REFUSED_WAIT_MAX: Duration = Duration::from_secs(3600);
+/// How long it holds where a PBX was found; the DNS keeps its answers beside that.
+pub const LOCATED_FOR: Duration = Duration::from_secs(60);
 /// NOTIFYs a second, all subscriptions together, unless the configuration says otherwise.
 pub const NOTIFIES_PER_SECOND: u32 = 50;
 /// How often what lamps have acknowledged is compared with the store.

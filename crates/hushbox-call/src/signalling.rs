@@ -22,6 +22,9 @@ mod subscriptions;
 mod target;
 #[cfg(test)]
 mod tests;
+mod unasked;
+#[cfg(test)]
+mod unasked_tests;
 mod watchable;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -40,12 +43,14 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::EndReason;
-use crate::mwi::Lamps;
+use crate::mwi::{Lamps, Watcher};
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
 use flood::Flood;
 use guard::{Challenged, Guard};
 use identity::{Caller, Shown, Verdict};
-pub use interface::{Admission, Config, Input, LookUp, MwiConfig, Output, Peer, Refused, Why};
+pub use interface::{
+    Admission, Config, Input, LookUp, MwiConfig, MwiNews, Output, Peer, Refused, Why,
+};
 use overload::Overload;
 pub use overload::{Part, Strain};
 use places::Places;
@@ -53,6 +58,7 @@ use registrations::Registrations;
 use shown_caller::shown_caller;
 pub use subscriptions::Lamp;
 use subscriptions::Watching;
+use unasked::Unasked;
 
 /// The signalling of a server.
 pub struct Signalling {
@@ -70,6 +76,7 @@ pub struct Signalling {
     guard: Guard,
     watching: BTreeMap<Subscription, Watching>,
     lamps: Lamps,
+    unasked: Unasked,
     places: Places,
     flood: Flood,
     overload: Overload,
@@ -106,6 +113,7 @@ impl Signalling {
             guard: Guard::default(),
             watching: BTreeMap::new(),
             lamps: Lamps::new(config.mwi.notifies_per_second, config.mwi.compare_every),
+            unasked: Unasked::default(),
             places: Places::new(&config.admission),
             overload: Overload::default(),
             registrations: Registrations::default(),
@@ -158,7 +166,11 @@ impl Signalling {
                 self.unregister(now);
             }
             Input::Register(settings) => self.register(now, settings),
-            Input::Located { look_up, destinations } => self.located(now, look_up, destinations),
+            Input::Located { look_up, destinations } => {
+                if !self.located_unasked(now, look_up, &destinations) {
+                    self.located(now, look_up, destinations);
+                }
+            }
             Input::Call { call, says } => self.call_says(at, call, says),
             Input::Timeout => {
                 self.endpoint.handle_input(at, hushbox_sip::Input::Timeout);
@@ -172,6 +184,7 @@ impl Signalling {
         while let Some(mailbox) = self.lamps.poll(at) {
             self.outputs.push_back(Output::Count(mailbox));
         }
+        self.locate_unasked(now);
     }
 
     /// The next thing to do.
@@ -270,6 +283,7 @@ impl Signalling {
         let closing: Vec<Flow> = closing.map(|(flow, _)| *flow).collect();
         self.end_calls_of_removed(now.monotonic);
         self.end_forbidden_subscriptions(now);
+        self.follow_directory(now, Some(&before));
         // The BYEs go out before the connections close.
         self.pump(now);
         self.outputs.extend(closing.into_iter().map(|flow| Output::Disconnect { flow }));
@@ -304,7 +318,7 @@ impl Signalling {
             Event::Subscribe { request, subscribe } => self.subscribe(now, request, &subscribe),
             Event::Notified { subscription, how } => self.notified(now, subscription, how),
             Event::SubscriptionEnding { subscription } => {
-                self.lamps.refresh(now.monotonic, subscription);
+                self.lamps.refresh(now.monotonic, Watcher::Subscription(subscription));
             }
             Event::Unsubscribed { subscription, .. } => self.unsubscribed(subscription),
             Event::Elsewhere { session, id, request } => {
@@ -329,10 +343,14 @@ impl Signalling {
                 self.tell(session, FromSignalling::Ended(reason));
             }
             Event::Answered { request, response } => {
-                self.registrar_answered(now, request, Ok(&response));
+                if !self.unasked_answered(now, request, Ok(&response)) {
+                    self.registrar_answered(now, request, Ok(&response));
+                }
             }
             Event::Unanswered { request, why } => {
-                self.registrar_answered(now, request, Err(why));
+                if !self.unasked_answered(now, request, Err(why)) {
+                    self.registrar_answered(now, request, Err(why));
+                }
             }
             Event::Terminated { session } => {
                 self.guard.forget(session);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use hushbox_call::limits::UNASKED_LAMPS_MAX;
+use hushbox_call::signalling::MwiNews;
 use hushbox_policy::{MailboxId, SubscriptionId};
 use hushbox_store::{
     BoxFuture, Counts, Index, IndexError, IndexReply, IndexRequest, SubscriptionRow,
@@ -118,8 +120,8 @@ pub async fn subscriptions(services: &Services) -> Vec<SubscriptionRow> {
 }
 
 /// In the order in which they were asked for: the last word about a subscription holds, and a NOTIFY, which carries
-/// what was counted, goes out once its subscription is kept (unless a count was under way). Who hears none subscribes
-/// again (RFC 6665 §4.1.2.4).
+/// what was counted after that, goes out once its subscription is kept. Who hears none subscribes again
+/// (RFC 6665 §4.1.2.4).
 async fn answer(
     mut asked: mpsc::UnboundedReceiver<Asked>,
     services: Arc<Services>,
@@ -135,6 +137,34 @@ async fn answer(
                     return;
                 }
             }
+        }
+    }
+}
+
+/// Tells the operator what became of telling a PBX that has not subscribed: once, not for each mailbox.
+pub fn log(trunk: Option<&str>, news: MwiNews) {
+    let trunk = trunk.unwrap_or("-");
+    match news {
+        MwiNews::Unreachable => {
+            tracing::warn!(
+                trunk,
+                "a PBX that is told of lamps (trunk --mwi) cannot be reached or does not answer"
+            );
+        }
+        MwiNews::Reachable => tracing::info!(trunk, "a PBX that is told of lamps answers again"),
+        MwiNews::Refused(status) => {
+            tracing::warn!(
+                trunk,
+                status,
+                "a PBX refuses what it is told of a lamp unasked: see docs/mwi.md, and `hushbox mwi explain` for a mailbox"
+            );
+        }
+        MwiNews::TooMany => {
+            let most = UNASKED_LAMPS_MAX;
+            tracing::warn!(
+                most,
+                "PBXs are told unasked of so many lamps at most: of further ones they are told nothing"
+            );
         }
     }
 }

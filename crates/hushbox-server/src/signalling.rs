@@ -24,7 +24,7 @@ use crate::listener::{Acquaintance, Arrival};
 use crate::media_shard::strain::filled_percent;
 use crate::media_shard::{Shard, ToShard};
 use crate::metrics::EndpointGauges;
-use crate::mwi::Mwi;
+use crate::mwi::{self, Mwi};
 use crate::outbound::{Connector, Finder, registrations};
 use crate::sip_watch::SipWatch;
 
@@ -305,6 +305,9 @@ impl Running {
                 }
                 Output::Locate { look_up, target } => self.locate(look_up, target),
                 Output::Registration { number, news } => registrations::log(number, news),
+                Output::Mwi { trunk, news } => {
+                    mwi::log(trunk.and_then(|id| self.task.watch.trunk_name(id)).as_deref(), news);
+                }
                 Output::Start(setup) => {
                     let call = setup.id;
                     self.task.watch.admitted(&setup);

@@ -62,6 +62,11 @@ impl SipWatch {
         self.peers().learn(directory);
     }
 
+    /// What a trunk is called.
+    pub fn trunk_name(&self, trunk: TrunkId) -> Option<TrunkName> {
+        self.peers().names.get(&trunk).cloned()
+    }
+
     /// A connection came up.
     pub fn opened(&self, flow: Flow, peer: Peer) {
         if let (Some(connection), Peer::Trunk(trunk)) = (flow.connection, peer) {

@@ -2,10 +2,12 @@
 
 use crate::invite::Headers;
 use crate::message::Message;
+use crate::registration::retry_after;
 use crate::transport::{Flow, Transport};
 use bytes::Bytes;
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// One place where a request can be sent: what RFC 3263 makes of a URI.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,6 +147,11 @@ impl Response {
             call_id: message.call_id().to_vec(),
             headers: Headers::of(message),
         }
+    }
+
+    /// How long it asks to wait (RFC 3261 §20.33).
+    pub fn retry_after(&self) -> Option<Duration> {
+        retry_after(&self.headers)
     }
 }
 

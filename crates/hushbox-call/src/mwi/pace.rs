@@ -35,6 +35,11 @@ impl Pace {
         self.paid_until = Some(from + self.each);
         true
     }
+
+    /// What was taken last was not needed.
+    pub(super) fn give_back(&mut self) {
+        self.paid_until = self.paid_until.and_then(|until| until.checked_sub(self.each));
+    }
 }
 
 #[cfg(test)]
@@ -57,5 +62,8 @@ mod tests {
         assert_eq!(went[10..].to_vec(), (1..=15).map(|n| n * 100).collect::<Vec<_>>());
         assert!(!pace.take(now));
         assert!(pace.take(now + Duration::from_millis(100)));
+        pace.give_back();
+        assert!(pace.take(now + Duration::from_millis(100)));
+        assert!(!pace.take(now + Duration::from_millis(100)));
     }
 }

@@ -234,6 +234,13 @@ pub enum Output {
         /// What.
         news: News,
     },
+    /// What became of telling PBXs that have not subscribed; for the log.
+    Mwi {
+        /// Which PBX; none where it is about all of them.
+        trunk: Option<TrunkId>,
+        /// What.
+        news: MwiNews,
+    },
     /// A call was admitted: make a [`Call`](crate::Call). Without a port or a shard for it, say
     /// [`ToSignalling::Reject`] and [`ToSignalling::Over`] in its place.
     Start(Box<CallSetup>),
@@ -272,6 +279,7 @@ impl fmt::Debug for Output {
             Output::Connect { attempt, .. } => write!(f, "Connect({})", attempt.0),
             Output::Locate { look_up, .. } => write!(f, "Locate({})", look_up.0),
             Output::Registration { number, news } => write!(f, "Registration({number}, {news:?})"),
+            Output::Mwi { trunk, news } => write!(f, "Mwi({trunk:?}, {news:?})"),
             Output::Start(setup) => write!(f, "Start({setup:?})"),
             Output::ToCall { call, says } => write!(f, "ToCall({call}, {says:?})"),
             Output::Count(mailbox) => write!(f, "Count({mailbox})"),
@@ -282,6 +290,19 @@ impl fmt::Debug for Output {
             Output::Timeout(at) => write!(f, "Timeout({at:?})"),
         }
     }
+}
+
+/// What becomes of telling PBXs that have not subscribed. Said when it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MwiNews {
+    /// It cannot be found or reached, does not answer, or says 503.
+    Unreachable,
+    /// It answers again.
+    Reachable,
+    /// It takes no such NOTIFY of a mailbox, for the first time with this status.
+    Refused(u16),
+    /// There are more lamps than [`UNASKED_LAMPS_MAX`](crate::limits::UNASKED_LAMPS_MAX).
+    TooMany,
 }
 
 /// A refused call.

@@ -24,6 +24,12 @@ impl Registrations {
         self.list.iter().filter_map(Registration::deadline).min()
     }
 
+    /// A question where something is, of whomever.
+    pub(super) fn new_look_up(&mut self) -> LookUp {
+        self.next_look_up += 1;
+        LookUp(self.next_look_up)
+    }
+
     /// Whether none has anything left to give back.
     pub(super) fn are_over(&self) -> bool {
         self.list.iter().all(Registration::is_over)
@@ -105,8 +111,8 @@ impl Signalling {
         while let Some(action) = registration.poll_action() {
             match action {
                 Action::Locate(target) => {
-                    let look_up = LookUp(registrations.next_look_up);
                     registrations.next_look_up += 1;
+                    let look_up = LookUp(registrations.next_look_up);
                     registrations.look_ups.insert(look_up, number);
                     self.outputs.push_back(Output::Locate { look_up, target });
                 }

@@ -18,7 +18,7 @@ use super::identity::{Caller, Shown, Verdict};
 use super::{Judgement, Lack, Output, Peer, Signalling, Why, kept, unix_millis};
 use crate::addressing::RETRIEVAL;
 use crate::limits;
-use crate::mwi::{Answer, LampReport};
+use crate::mwi::{Answer, LampReport, Watcher};
 
 /// What is known of a subscription here.
 #[derive(Debug)]
@@ -35,10 +35,8 @@ pub(super) struct Watching {
 /// A lamp, for who asks why it is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lamp {
-    /// The subscription's id.
-    pub subscription: SubscriptionId,
-    /// When it ends.
-    pub expires: Timestamp,
+    /// The subscription's id and its end; none where a PBX is told unasked.
+    pub subscription: Option<(SubscriptionId, Timestamp)>,
     /// Whose it is.
     pub owner: CertificateOwner,
     /// What it was told.
@@ -72,10 +70,18 @@ impl Caller {
 impl Signalling {
     /// The lamps of a mailbox, and its version.
     pub fn lamps(&self, mailbox: MailboxId) -> (u64, Vec<Lamp>) {
-        let lamp = |report: LampReport| {
-            let watching = self.watching.get(&report.subscription)?;
-            let (subscription, expires) = (watching.id, watching.expires);
-            Some(Lamp { subscription, expires, owner: watching.owner.owner(), report })
+        let lamp = |report: LampReport| match report.watcher {
+            Watcher::Subscription(subscription) => {
+                let watching = self.watching.get(&subscription)?;
+                Some(Lamp {
+                    subscription: Some((watching.id, watching.expires)),
+                    owner: watching.owner.owner(),
+                    report,
+                })
+            }
+            Watcher::Unasked(trunk, _) => {
+                Some(Lamp { subscription: None, owner: CertificateOwner::Trunk(trunk), report })
+            }
         };
         let lamps = self.lamps.report(mailbox).into_iter().filter_map(lamp).collect();
         (self.lamps.version(mailbox), lamps)
@@ -177,7 +183,7 @@ impl Signalling {
             Some(watching) => {
                 watching.expires = expires;
                 watching.lab = flow.transport != Transport::Tls;
-                self.lamps.refresh(at, subscription);
+                self.lamps.refresh(at, Watcher::Subscription(subscription));
             }
             None => {
                 let mut random = [0; 10];
@@ -186,7 +192,8 @@ impl Signalling {
                 let lab = flow.transport != Transport::Tls;
                 let watching = Watching { id, owner, mailbox, account, lab, expires };
                 self.watching.insert(subscription, watching);
-                self.lamps.add(at, subscription, mailbox);
+                // It is kept before it is told anything.
+                self.lamps.add_afresh(at, Watcher::Subscription(subscription), mailbox);
                 self.replace_earlier(now, subscription);
             }
         }
@@ -228,11 +235,12 @@ impl Signalling {
             Notified::Taken => (Answer::Taken, None),
             Notified::Later { status, after } => (Answer::Later(status), after),
         };
-        self.lamps.answered(now.monotonic, subscription, answer, after);
+        let watcher = Watcher::Subscription(subscription);
+        self.lamps.answered(now.monotonic, watcher, answer, after);
     }
 
     pub(super) fn unsubscribed(&mut self, subscription: Subscription) {
-        self.lamps.remove(subscription);
+        self.lamps.remove(Watcher::Subscription(subscription));
         if let Some(watching) = self.watching.remove(&subscription) {
             self.outputs.push_back(Output::ForgetSubscription(watching.id));
         }
@@ -241,9 +249,16 @@ impl Signalling {
     /// The store has counted: whoever waits for it is told.
     pub(super) fn counted(&mut self, now: Now, mailbox: MailboxId, counts: Option<Counts>) {
         let counts = counts.map(voice_messages);
-        for subscription in self.lamps.counted(now.monotonic, mailbox, counts) {
+        for watcher in self.lamps.counted(now.monotonic, mailbox, counts) {
             let Some(counts) = counts else { continue };
-            self.tell_subscriber(now, subscription, counts);
+            match watcher {
+                Watcher::Subscription(subscription) => {
+                    self.tell_subscriber(now, subscription, counts)
+                }
+                Watcher::Unasked(trunk, of) => {
+                    self.tell_unasked(now, watcher, (trunk, of), counts);
+                }
+            }
         }
     }
 
@@ -255,7 +270,7 @@ impl Signalling {
         }
         let body = MessageSummary::new(watching.account.clone(), counts).to_bytes();
         let went_out = self.endpoint.notify(at, subscription, &body) == Sending::Sent;
-        self.lamps.sent(now, subscription, counts, went_out);
+        self.lamps.sent(now, Watcher::Subscription(subscription), counts, went_out);
     }
 
     /// Those who may watch no more are told so.
@@ -285,7 +300,7 @@ impl Signalling {
         let Some(who) = peer.and_then(Caller::of_peer) else { return };
         let theirs = self.watching.iter().filter(|(_, watching)| watching.owner == who);
         for (subscription, _) in theirs {
-            self.lamps.reachable(at, *subscription);
+            self.lamps.reachable(at, Watcher::Subscription(*subscription));
         }
     }
 
@@ -315,6 +330,7 @@ impl Signalling {
                 self.outputs.push_back(Output::ForgetSubscription(id));
             }
         }
+        self.follow_directory(now, None);
     }
 
     fn restore_one(&mut self, now: Now, row: SubscriptionRow) -> Option<()> {
@@ -331,7 +347,7 @@ impl Signalling {
         let (id, mailbox, expires) = (row.id, row.mailbox, row.expires);
         let watching = Watching { id, owner, mailbox, account, lab, expires };
         self.watching.insert(subscription, watching);
-        self.lamps.add(now.monotonic, subscription, mailbox);
+        self.lamps.add(now.monotonic, Watcher::Subscription(subscription), mailbox);
         Some(())
     }
 }

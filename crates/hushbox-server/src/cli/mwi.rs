@@ -46,12 +46,14 @@ fn told(row: &Value) -> String {
         text(&row["text"]),
     );
     for watcher in row["watchers"].as_array().into_iter().flatten() {
+        let how = match &watcher["subscription"] {
+            Value::Null => "unasked".to_owned(),
+            id => format!("subscription {} until {}", text(id), text(&watcher["expires"])),
+        };
         told += &format!(
-            "{} {}, subscription {} until {}\n  told {} at {}, answered {}\n  {}\n",
+            "{} {}, {how}\n  told {} at {}, answered {}\n  {}\n",
             text(&watcher["kind"]),
             text(&watcher["name"]),
-            text(&watcher["subscription"]),
-            text(&watcher["expires"]),
             text(&watcher["told"]),
             text(&watcher["told_at"]),
             text(&watcher["answer"]),

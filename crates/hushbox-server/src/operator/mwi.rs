@@ -61,7 +61,7 @@ fn why(counts: Counts, watchers: usize) -> String {
         text += "; quiet and deleted messages light no lamp";
     }
     if watchers == 0 {
-        text += "; nobody is told: no telephone and no PBX has subscribed";
+        text += "; nobody is told: no telephone and no PBX has subscribed, and no trunk of its account is told unasked";
     }
     text
 }
@@ -76,8 +76,8 @@ fn shown(lamp: &Lamp, counts: Counts, directory: &Directory) -> Value {
     json!({
         "kind": kind,
         "name": name,
-        "subscription": lamp.subscription.to_string(),
-        "expires": lamp.expires.to_string(),
+        "subscription": lamp.subscription.map(|(id, _)| id.to_string()),
+        "expires": lamp.subscription.map(|(_, expires)| expires.to_string()),
         "told": told.map(|told| pair(told.counts)),
         "told_at": told.map(|told| told.at.to_string()),
         "told_version": told.map(|told| told.version),
@@ -91,7 +91,8 @@ fn shown(lamp: &Lamp, counts: Counts, directory: &Directory) -> Value {
 fn answered(answer: Answer) -> String {
     match answer {
         Answer::Taken => "200".to_owned(),
-        Answer::Later(status) => status.to_string(),
+        Answer::Later(status) | Answer::Refused(status) => status.to_string(),
+        Answer::None => "none".to_owned(),
         Answer::NoWay => "not sent".to_owned(),
     }
 }
@@ -99,7 +100,13 @@ fn answered(answer: Answer) -> String {
 /// What a person does with it.
 fn state(lamp: &Lamp, told: Option<Told>, counts: Counts) -> String {
     let Some(told) = told else {
-        return "it was told nothing yet: its NOTIFY waits for its turn".to_owned();
+        return match lamp.subscription {
+            Some(_) => "it was told nothing yet: its NOTIFY waits for its turn".to_owned(),
+            None => {
+                "it was told nothing yet: its NOTIFY waits for its turn, or until the PBX is found and reached"
+                    .to_owned()
+            }
+        };
     };
     let shows = |shown: VoiceMessages| {
         u64::from(shown.new) == counts.new && u64::from(shown.old) == counts.heard
@@ -115,6 +122,13 @@ fn state(lamp: &Lamp, told: Option<Told>, counts: Counts) -> String {
         Some(Answer::Later(status)) => {
             format!("it answered {status}, and is told again later")
         }
+        Some(Answer::Refused(status)) => format!(
+            "it answered {status}: it takes no such NOTIFY of this mailbox; it is asked again now and then, within an hour"
+        ),
+        Some(Answer::None) => "it did not answer, and is told again later".to_owned(),
+        Some(Answer::NoWay) if lamp.subscription.is_none() => {
+            "it was not told: it could not be reached; it is told again later".to_owned()
+        }
         Some(Answer::NoWay) => {
             "it was not told: its connection is gone; it is told when it connects again".to_owned()
         }
@@ -123,7 +137,7 @@ fn state(lamp: &Lamp, told: Option<Told>, counts: Counts) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hushbox_call::mwi::LampReport;
+    use hushbox_call::mwi::{LampReport, Watcher};
     use hushbox_policy::{DeviceId, SubscriptionId};
     use hushbox_sip::Subscription;
 
@@ -141,11 +155,10 @@ mod tests {
             answer,
         };
         let lamp = |answer, taken| Lamp {
-            subscription: SubscriptionId::from_bytes([2; 16]),
-            expires: jiff::Timestamp::UNIX_EPOCH,
+            subscription: Some((SubscriptionId::from_bytes([2; 16]), jiff::Timestamp::UNIX_EPOCH)),
             owner: CertificateOwner::Device(DeviceId::from_bytes([1; 16])),
             report: LampReport {
-                subscription: Subscription(1),
+                watcher: Watcher::Subscription(Subscription(1)),
                 told: Some(told(answer)),
                 taken,
                 pending: false,
@@ -161,5 +174,14 @@ mod tests {
         assert!(say(Some(Answer::Later(503)), None).contains("503"));
         assert!(say(Some(Answer::NoWay), None).contains("connects again"));
         assert!(say(None, None).contains("not answered yet"));
+        let unasked = |answer| {
+            let lamp = Lamp { subscription: None, ..lamp(answer, None) };
+            state(&lamp, lamp.report.told, counts)
+        };
+        assert!(unasked(Some(Answer::NoWay)).contains("could not be reached"));
+        assert!(unasked(Some(Answer::None)).contains("did not answer"));
+        assert!(unasked(Some(Answer::Refused(489))).contains("489"));
+        let lamp = Lamp { subscription: None, ..lamp(None, None) };
+        assert!(state(&lamp, None, counts).contains("until the PBX is found"));
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn min_expires(headers: &Headers) -> Option<Duration> {
 }
 
 /// RFC 3261 §20.33: a number, perhaps with a comment or parameters.
-pub(super) fn retry_after(headers: &Headers) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &Headers) -> Option<Duration> {
     let value = headers.first("Retry-After")?;
     let end = value.iter().position(|b| !b.is_ascii_digit()).unwrap_or(value.len());
     seconds(&value[..end]).map(|wait| wait.min(limits::RETRY_AFTER_MAX))
