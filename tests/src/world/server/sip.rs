@@ -94,8 +94,14 @@ impl Server {
                 signalling::Output::Transmit { flow, bytes } => {
                     send(now, flow, bytes, agenda);
                 }
+                // There is no DNS here: nothing is found.
+                signalling::Output::Locate { look_up, .. } => {
+                    let destinations = Vec::new();
+                    let input = signalling::Input::Located { look_up, destinations };
+                    self.signalling.handle_input(now, input);
+                }
                 signalling::Output::Connect { .. }
-                | signalling::Output::Locate { .. }
+                | signalling::Output::Mwi { .. }
                 | signalling::Output::Registration { .. } => {
                     panic!("nothing is sent outside of the calls")
                 }
