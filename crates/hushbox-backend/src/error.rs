@@ -66,6 +66,18 @@ pub enum BackendError {
         /// What an operator does about it.
         what_to_do: &'static str,
     },
+    /// SQLite's files of a database that is not there itself.
+    #[error(
+        "{} stands without {}, which it belongs to: move it away (keep it: the last changes may be in it alone), then \
+         restore {} from a backup",
+        path.display(), of.display(), of.display()
+    )]
+    Stray {
+        /// The file that stands alone.
+        path: PathBuf,
+        /// The database.
+        of: PathBuf,
+    },
     /// More than a fixed table holds.
     #[error("{} has no room for another entry", path.display())]
     TableFull {

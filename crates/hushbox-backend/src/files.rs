@@ -10,18 +10,6 @@ use zeroize::Zeroizing;
 use crate::error::BackendError;
 use crate::volume::folder::sync_folder;
 
-/// Makes the file if it is not there, 0600, with a durable name.
-pub(crate) fn make_private(path: &Path) -> Result<(), BackendError> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            sync_folder(folder).map_err(BackendError::io("sync", folder))
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(BackendError::io("make", path)(error)),
-    }
-}
-
 /// Writes a new file, 0600, durable when this returns. One that is there is an error.
 pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> Result<(), BackendError> {
     let written = || -> io::Result<()> {

@@ -8,8 +8,11 @@
 //!   the reading at which its time is over, so that an hour passing writes one row.
 //!
 //! The version is sqlx's table of migrations; a file from a later program is refused.
+//!
+//! Making a file and opening one are apart: whoever has lost the file wants it back, and a new one in its place, with a
+//! write-ahead log of its own, would be in the way of that.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hushbox_audit::Hash;
@@ -25,7 +28,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{SqlSafeStr, Sqlite};
+use sqlx::{Connection, SqlSafeStr, Sqlite};
 
 use super::row::{self, Clock};
 use super::sql;
@@ -34,6 +37,10 @@ use crate::limits;
 
 /// The file's name in the data folder.
 pub const INDEX_FILE: &str = "index.sqlite";
+
+/// What SQLite keeps beside the file while it is open: the write-ahead log, and what its users share.
+const WAL: &str = "-wal";
+const SHM: &str = "-shm";
 
 /// "HBX1": tells file(1) and an operator whose database this is.
 const APPLICATION_ID: &str = "0x48425831";
@@ -55,13 +62,50 @@ pub struct SqliteIndex {
 }
 
 impl SqliteIndex {
-    /// Opens the file in the data folder, or makes it, and brings it to this program's version.
+    /// Makes the file in the data folder, at this program's version. One that is there is an error.
+    pub async fn create(data_folder: &Path) -> Result<SqliteIndex, BackendError> {
+        let path = data_folder.join(INDEX_FILE);
+        nothing_beside(&path)?;
+        crate::files::write_new_private(&path, &[])?;
+        Self::connect(&path).await
+    }
+
+    /// Opens the file in the data folder and brings it to this program's version. One that is not there is an error,
+    /// and stays away.
     pub async fn open(data_folder: &Path) -> Result<SqliteIndex, BackendError> {
         let path = data_folder.join(INDEX_FILE);
-        crate::files::make_private(&path)?;
+        if !is_there(&path)? {
+            nothing_beside(&path)?;
+            let what_to_do = "restore it from a backup";
+            return Err(BackendError::Missing { path, what_to_do });
+        }
+        Self::connect(&path).await
+    }
+
+    /// A value that a server keeps in the index of a data folder, read beside it or while there is none. Nothing is
+    /// written: whose index this is must not come to depend on who has looked at it.
+    pub async fn peek(data_folder: &Path, key: &str) -> Result<Option<Vec<u8>>, BackendError> {
+        let path = data_folder.join(INDEX_FILE);
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true);
+        // Without a write-ahead log nobody has it open, and what stands in the file is all. SQLite would make a log
+        // to read it.
+        let options = options.immutable(!is_there(&beside(&path, WAL))?).busy_timeout(BUSY);
+        let unusable = |error: sqlx::Error| BackendError::Damaged {
+            path: path.clone(),
+            what: format!("SQLite can't read it: {error}"),
+        };
+        let mut connection = SqliteConnection::connect_with(&options).await.map_err(unusable)?;
+        let value = sqlx::query_scalar(sql::META).bind(key).fetch_optional(&mut connection).await;
+        let closed = connection.close().await;
+        let value = value.map_err(unusable)?;
+        closed.map_err(unusable)?;
+        Ok(value)
+    }
+
+    async fn connect(path: &Path) -> Result<SqliteIndex, BackendError> {
         let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
+            .filename(path)
+            .create_if_missing(false)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
@@ -71,7 +115,7 @@ impl SqliteIndex {
             // Temporary tables and sorters would write rows outside of what secure_delete covers.
             .pragma("temp_store", "MEMORY");
         let unusable = |error: &sqlx::Error| BackendError::Damaged {
-            path: path.clone(),
+            path: path.to_owned(),
             what: format!("SQLite can't use it: {error}"),
         };
         let writer = SqlitePoolOptions::new()
@@ -80,18 +124,24 @@ impl SqliteIndex {
             .connect_with(options.clone())
             .await
             .map_err(|error| unusable(&error))?;
-        migrate(&writer, &path).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(limits::INDEX_CONNECTIONS_MAX - 1)
-            .connect_with(options)
-            .await
-            .map_err(|error| unusable(&error))?;
-        Ok(SqliteIndex { writer, readers })
+            .connect_lazy_with(options);
+        let index = SqliteIndex { writer, readers };
+        if let Err(error) = migrate(&index.writer, path).await {
+            index.close().await;
+            return Err(error);
+        }
+        Ok(index)
     }
 
-    /// Ends all connections, which folds the write-ahead log into the file.
+    /// Ends all connections, which folds the write-ahead log into the file and removes it. Where another process has
+    /// the file open, the log stays, and is empty.
     pub async fn close(&self) {
         self.readers.close().await;
+        if !self.writer.is_closed() {
+            self.empty_log().await;
+        }
         self.writer.close().await;
     }
 
@@ -315,6 +365,27 @@ impl Index for SqliteIndex {
     fn run(&self, request: IndexRequest) -> BoxFuture<'_, Result<IndexReply, IndexError>> {
         Box::pin(self.request(request))
     }
+}
+
+fn is_there(path: &Path) -> Result<bool, BackendError> {
+    path.try_exists().map_err(BackendError::io("look for", path))
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// What another file has left would be played into whichever file comes to stand in its place.
+fn nothing_beside(path: &Path) -> Result<(), BackendError> {
+    for ending in [WAL, SHM] {
+        let stray = beside(path, ending);
+        if is_there(&stray)? {
+            return Err(BackendError::Stray { path: stray, of: path.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// A transaction of the writer.

@@ -89,7 +89,7 @@ async fn a_full_disk_refuses_clearly_and_loses_nothing() {
     let (mut audit, opened) = AuditFile::open(folder.clone(), NODE, audit_options).unwrap();
     let mut log = Log::new(NODE, opened.resume, now());
     let (mut lockout, _) = LockoutFile::open(&Folder::open_or_create(&data).unwrap()).unwrap();
-    let index = SqliteIndex::open(&data).await.unwrap();
+    let index = SqliteIndex::create(&data).await.unwrap();
     let objects = FolderObjects::open(&data).unwrap();
     let mut house = Installation::new();
     let before = house.delivered(1, MAILBOX, 1).0;

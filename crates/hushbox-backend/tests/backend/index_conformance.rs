@@ -305,7 +305,7 @@ async fn the_index_in_sqlite_conforms() {
     let folders = std::sync::Mutex::new(Vec::new());
     conforms(async || {
         let folder = tempfile::tempdir().unwrap();
-        let index = SqliteIndex::open(folder.path()).await.unwrap();
+        let index = SqliteIndex::create(folder.path()).await.unwrap();
         folders.lock().unwrap().push(folder);
         index
     })

@@ -33,7 +33,7 @@ async fn work(data: &Path) {
     let (mut spool, _) = Spool::open(data, 0, OPTIONS).unwrap();
     let (mut audit, resume) = open_audit(data);
     let mut log = Log::new(NODE, resume, now());
-    let index = SqliteIndex::open(data).await.unwrap();
+    let index = SqliteIndex::create(data).await.unwrap();
     let mut house = Installation::new();
     let public_key = house.public_key(MAILBOX);
     let say = |what: &str, byte: u8| {

@@ -35,7 +35,7 @@ fn holds(bytes: &[u8], what: &[u8]) -> bool {
 async fn a_row_is_there_after_the_process_dies_without_closing() {
     let folder = tempfile::tempdir().unwrap();
     let row = Installation::new().delivered(1, MAILBOX, 1).0;
-    let index = SqliteIndex::open(folder.path()).await.unwrap();
+    let index = SqliteIndex::create(folder.path()).await.unwrap();
     insert(&index, &row).await;
     // A process that was killed leaves the file and its write-ahead log as they are at this moment.
     let copy = tempfile::tempdir().unwrap();
@@ -53,7 +53,7 @@ async fn a_row_is_there_after_the_process_dies_without_closing() {
 async fn the_key_of_a_destroyed_message_stands_in_no_file_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = Installation::new();
-    let index = SqliteIndex::open(folder.path()).await.unwrap();
+    let index = SqliteIndex::create(folder.path()).await.unwrap();
     let mut rows = Vec::new();
     for byte in 1..=40 {
         let row = MessageRow {
@@ -85,7 +85,7 @@ async fn the_key_of_a_destroyed_message_stands_in_no_file_any_more() {
 async fn the_file_is_private_and_says_whose_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let row = Installation::new().delivered(1, MAILBOX, 1).0;
-    let index = SqliteIndex::open(folder.path()).await.unwrap();
+    let index = SqliteIndex::create(folder.path()).await.unwrap();
     insert(&index, &row).await;
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let entry = entry.unwrap();
@@ -101,7 +101,7 @@ async fn the_file_is_private_and_says_whose_it_is() {
 #[tokio::test]
 async fn an_index_of_a_later_program_and_a_file_that_is_none_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let index = SqliteIndex::open(folder.path()).await.unwrap();
+    let index = SqliteIndex::create(folder.path()).await.unwrap();
     index.close().await;
     let path = folder.path().join(INDEX_FILE);
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
@@ -124,10 +124,71 @@ async fn an_index_of_a_later_program_and_a_file_that_is_none_are_refused() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_lost_is_not_made_anew_and_one_that_is_there_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = || std::fs::read_dir(folder.path()).unwrap().count();
+    let error = SqliteIndex::open(folder.path()).await.unwrap_err();
+    assert!(error.to_string().contains("restore it from a backup"), "{error}");
+    assert_eq!(names(), 0, "nothing stands in the way of the backup");
+    SqliteIndex::create(folder.path()).await.unwrap().close().await;
+    assert!(SqliteIndex::create(folder.path()).await.is_err());
+    assert_eq!(names(), 1, "closed, it is one file");
+    for stray in ["index.sqlite-wal", "index.sqlite-shm"] {
+        std::fs::rename(folder.path().join(INDEX_FILE), folder.path().join(stray)).unwrap();
+        for error in [
+            SqliteIndex::open(folder.path()).await.unwrap_err(),
+            SqliteIndex::create(folder.path()).await.unwrap_err(),
+        ] {
+            assert!(error.to_string().contains(stray), "{error}");
+        }
+        assert_eq!(names(), 1);
+        std::fs::rename(folder.path().join(stray), folder.path().join(INDEX_FILE)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_closed_index_is_one_file_with_every_row_also_while_somebody_else_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = Installation::new().delivered(1, MAILBOX, 1).0;
+    let index = SqliteIndex::create(folder.path()).await.unwrap();
+    insert(&index, &row).await;
+    let path = folder.path().join(INDEX_FILE);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).read_only(true);
+    let backup = sqlx::SqlitePool::connect_with(options).await.unwrap();
+    sqlx::query("SELECT count(*) FROM message").fetch_one(&backup).await.unwrap();
+    index.close().await;
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(&path, copy.path().join(INDEX_FILE)).unwrap();
+    assert!(there(&SqliteIndex::open(copy.path()).await.unwrap(), &row).await);
+}
+
+#[tokio::test]
+async fn a_value_is_read_beside_a_server_and_without_one_and_nothing_is_left_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = || {
+        let entries = std::fs::read_dir(folder.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(SqliteIndex::peek(folder.path(), "head").await.is_err());
+    let index = SqliteIndex::create(folder.path()).await.unwrap();
+    for value in [1, 2] {
+        let put = IndexRequest::MetaPut { key: "head".to_owned(), value: vec![value] };
+        index.run(put).await.unwrap();
+        let before = names();
+        assert_eq!(SqliteIndex::peek(folder.path(), "head").await.unwrap(), Some(vec![value]));
+        assert_eq!(names(), before);
+    }
+    index.close().await;
+    assert_eq!(SqliteIndex::peek(folder.path(), "head").await.unwrap(), Some(vec![2]));
+    assert_eq!(SqliteIndex::peek(folder.path(), "another").await.unwrap(), None);
+    assert_eq!(names().len(), 1, "{:?}", names());
+}
+
+#[tokio::test]
 async fn readers_and_the_writer_work_side_by_side() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = Installation::new();
-    let index = SqliteIndex::open(folder.path()).await.unwrap();
+    let index = SqliteIndex::create(folder.path()).await.unwrap();
     let rows: Vec<MessageRow> = (1..=50).map(|byte| house.delivered(byte, MAILBOX, 1).0).collect();
     let writes = rows.iter().map(|row| insert(&index, row));
     let counts = (0..50).map(|_| async {
@@ -142,7 +203,7 @@ async fn readers_and_the_writer_work_side_by_side() {
 async fn a_request_that_is_given_up_half_way_does_not_hold_up_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let mut house = Installation::new();
-    let index = SqliteIndex::open(folder.path()).await.unwrap();
+    let index = SqliteIndex::create(folder.path()).await.unwrap();
     for byte in 1..=30_u8 {
         let given_up = house.delivered(byte, MAILBOX, 1).0;
         {

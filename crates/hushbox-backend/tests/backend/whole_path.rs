@@ -52,7 +52,7 @@ pub(crate) async fn quickstart(dir: &Path) {
     let data = dir.join("data");
     let keys = KeyFiles::at(&dir.join("keys"), &data);
     let new = keys.create().unwrap();
-    let index = SqliteIndex::open(&data).await.unwrap();
+    let index = SqliteIndex::create(&data).await.unwrap();
     let rows: Vec<DirectoryRow> = entities(&new.root, &new.node)
         .iter()
         .map(|entity| DirectoryRow::sign(entity, 1, &new.directory).unwrap())

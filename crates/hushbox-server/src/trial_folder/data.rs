@@ -64,7 +64,7 @@ async fn store(
     for event in [created, changed] {
         audit.write(event.into(), EventExtra::default()).await.map_err(data)?;
     }
-    let index = SqliteIndex::open(folder).await.map_err(data)?;
+    let index = SqliteIndex::create(folder).await.map_err(data)?;
     let root_key_id = keys.root.id().as_bytes().to_vec();
     for request in [
         IndexRequest::DirectoryPut { rows, before },
