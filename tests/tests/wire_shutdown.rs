@@ -49,6 +49,10 @@ fn a_live_call_finishes_while_new_ones_are_refused() {
     // The last call is over: it stops by itself, long before the sixty seconds.
     let log = trial.stop();
     assert!(!log.contains("panicked"), "{log}");
+    // The index is one file: what is read below stands in it alone.
+    for name in ["index.sqlite-wal", "index.sqlite-shm"] {
+        assert!(!trial.dir().join("data").join(name).exists(), "{name} is left: {log}");
+    }
     trial.serve();
     let rows = delivered(&trial, "1001", 1);
     assert!(rows.iter().all(|r| r["truncated"] == false), "{rows:?}");

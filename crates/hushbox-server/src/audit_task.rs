@@ -21,6 +21,7 @@ use hushbox_policy::NodeId;
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::fatal::Fatal;
 use crate::metrics;
 
 /// What may wait to be written.
@@ -108,6 +109,7 @@ impl Audit {
         resume: Resume,
         sink: Box<dyn Sink>,
         clock: Arc<Clock>,
+        fatal: &Fatal,
     ) -> std::io::Result<Self> {
         let (submissions, queue) = sync_channel(QUEUE_MAX);
         let log = Log::new(node, resume, clock.now());
@@ -115,7 +117,7 @@ impl Audit {
         let waiting = Arc::new(AtomicUsize::new(0));
         let taken = Arc::clone(&waiting);
         let writer = Writer { log, sink, clock, head: Arc::clone(&head), taken, unwritten: 0 };
-        std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&queue))?;
+        fatal.thread("audit", "the audit log", move || writer.run(&queue))?;
         Ok(Self { submissions, head, waiting })
     }
 
@@ -329,7 +331,7 @@ mod tests {
         let disk = Disk { fails, room: Arc::clone(&room), written: Arc::clone(&written) };
         let node = NodeId::from_bytes([1; 16]);
         let clock = Arc::new(Clock::start(None));
-        let audit = Audit::start(node, Resume::default(), Box::new(disk), clock);
+        let audit = Audit::start(node, Resume::default(), Box::new(disk), clock, &Fatal::unheard());
         (audit.expect("started"), written, room)
     }
 
@@ -413,6 +415,18 @@ mod tests {
         let [gap] = gaps[..] else { panic!("counted once, and not {} times", gaps.len()) };
         let expected = hushbox_audit::Detail::default().with("events", 5_u64);
         assert_eq!(gap.event.detail, expected);
+    }
+
+    #[test]
+    fn a_log_that_fails_inside_ends_the_server() {
+        let (fatal, mut failed) = Fatal::new();
+        let disk =
+            Disk { fails: false, room: Arc::new(AtomicBool::new(true)), written: Arc::default() };
+        let (node, clock) = (NodeId::from_bytes([1; 16]), Arc::new(Clock::start(None)));
+        let audit = Audit::start(node, Resume::default(), Box::new(disk), clock, &fatal);
+        let panics: Answer<AuditReply> = Box::new(|_| panic!("on purpose"));
+        audit.expect("started").submit(event().into(), EventExtra::default(), panics);
+        assert_eq!(failed.blocking_recv(), Some("the audit log"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use hushbox_store::{
     ObjectsRequest, Recovery, SpooledMessage, Step, StepDone,
 };
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use crate::media_shard::ToShard;
 use crate::metrics;
@@ -147,16 +148,32 @@ pub async fn run(queue: Queue, services: Arc<Services>) {
     while let Some(job) = jobs.recv().await {
         let (slots, services, progress) =
             (Arc::clone(&slots), Arc::clone(&services), Arc::clone(&progress));
-        tokio::spawn(async move {
-            let message = job.message;
-            deliver(job, &services, &slots).await;
-            progress.send_modify(|progress| {
-                progress.since.remove(&message);
-                progress.pending = progress.pending.saturating_sub(1);
-                progress.delivered += 1;
-            });
-        });
+        let message = job.message;
+        let delivering = tokio::spawn(async move { deliver(job, &services, &slots).await });
+        tokio::spawn(delivered(message, delivering, progress));
     }
+}
+
+/// Counts a message once it is delivered. One whose delivery panics stays pending, which is seen by its age, and in the
+/// spool: it does not end the server, which would meet it again at every start.
+async fn delivered(
+    message: MessageId,
+    delivering: JoinHandle<()>,
+    progress: Arc<watch::Sender<Progress>>,
+) {
+    if delivering.await.is_err() {
+        metrics::delivery_failed();
+        tracing::error!(
+            id = %message,
+            "a message could not be delivered; this is a mistake in Hushbox: it stays in the spool until the next start"
+        );
+        return;
+    }
+    progress.send_modify(|progress| {
+        progress.since.remove(&message);
+        progress.pending = progress.pending.saturating_sub(1);
+        progress.delivered += 1;
+    });
 }
 
 /// One message, to its end.
@@ -253,5 +270,20 @@ mod tests {
         assert_eq!(progress.borrow().pending, 1, "nobody has taken it from the queue");
         deliveries.arrived();
         assert_eq!(progress.borrow().pending, 0);
+    }
+
+    #[tokio::test]
+    async fn a_message_whose_delivery_panics_stays_pending() {
+        let (deliveries, queue) = Deliveries::new();
+        let message = MessageId::from_bytes([1; 16]);
+        deliveries.expect();
+        deliveries.expect();
+        let panics = tokio::spawn(async { panic!("on purpose") });
+        delivered(message, panics, Arc::clone(&queue.progress)).await;
+        let done = tokio::spawn(async {});
+        delivered(message, done, queue.progress).await;
+        let progress = deliveries.watch();
+        let progress = progress.borrow();
+        assert_eq!((progress.pending, progress.delivered), (1, 1));
     }
 }

@@ -7,11 +7,12 @@ use std::time::Duration;
 use hushbox_audit::{AuditReply, AuditRequest, Event, EventExtra, EventName, Who};
 use hushbox_policy::retention::RetentionRule;
 use hushbox_store::{
-    Destruction, IndexError, IndexReply, IndexRequest, MessageRow, MessageState, ObjectsReply,
-    ObjectsRequest,
+    Destruction, Index, IndexError, IndexReply, IndexRequest, MessageRow, MessageState, ObjectKey,
+    Objects, ObjectsReply, ObjectsRequest,
 };
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::audit_head;
 use crate::decisions;
 use crate::metrics;
 use crate::operator::OperatorError;
@@ -21,8 +22,6 @@ use crate::services::Services;
 const EVERY: Duration = Duration::from_secs(60);
 /// Where the highest UTC is kept in the index.
 pub const HIGHEST_UTC: &str = "highest-utc";
-/// Where the end of the audit log is kept in the index: a log that is shorter or another one is noticed at the start.
-pub const AUDIT_HEAD: &str = "audit-head";
 
 /// Runs until the process ends.
 pub async fn run(services: Arc<Services>) {
@@ -36,7 +35,7 @@ pub async fn run(services: Arc<Services>) {
         if let Err(error) = keep_utc(&services).await {
             tracing::warn!(%error, "the highest time seen could not be kept");
         }
-        if let Err(error) = keep_audit_head(&services).await {
+        if let Err(error) = audit_head::keep(&services).await {
             tracing::warn!(%error, "the end of the audit log could not be kept");
         }
         note_steps(&services);
@@ -61,15 +60,6 @@ async fn keep_utc(services: &Services) -> Result<(), OperatorError> {
     let put = IndexRequest::MetaPut { key: HIGHEST_UTC.to_owned(), value };
     services.index(put, |reply| matches!(reply, IndexReply::MetaPut).then_some(())).await?;
     Ok(())
-}
-
-/// Keeps the end of the audit log: the next sequence number and the hash of the last record.
-pub async fn keep_audit_head(services: &Services) -> Result<(), IndexError> {
-    let head = services.audit.head();
-    let mut value = head.next_seq.to_be_bytes().to_vec();
-    value.extend_from_slice(head.prev_hash.as_bytes());
-    let put = IndexRequest::MetaPut { key: AUDIT_HEAD.to_owned(), value };
-    services.index(put, |reply| matches!(reply, IndexReply::MetaPut).then_some(())).await
 }
 
 fn note_steps(services: &Services) {
@@ -133,28 +123,104 @@ async fn destroy(services: &Services, row: &MessageRow) -> Result<(), OperatorEr
 
 /// An object without a row is reported, not invented.
 async fn report_strangers(services: &Services) -> Result<(), OperatorError> {
-    let ObjectsReply::Keys(keys) = services.objects.run(ObjectsRequest::List).await? else {
-        return Ok(());
-    };
-    let known: BTreeSet<_> = services
-        .index(IndexRequest::ObjectKeys, |reply| match reply {
-            IndexReply::ObjectKeys(keys) => Some(keys),
-            _ => None,
-        })
-        .await?
-        .into_iter()
-        .map(|(key, _)| key)
-        .collect();
-    let strangers = keys.iter().filter(|key| !known.contains(*key)).count();
-    if strangers > 0 {
+    let compared = compare(services.index.as_ref(), services.objects.as_ref()).await?;
+    if compared.strangers > 0 {
         tracing::warn!(
-            objects = strangers,
+            objects = compared.strangers,
             "audio objects without a row in the index: not delivered yet, or lost rows"
         );
     }
-    let missing = known.iter().filter(|key| !keys.contains(key)).count();
-    if missing > 0 {
-        tracing::error!(objects = missing, "messages whose audio object is gone");
+    if compared.missing > 0 {
+        tracing::error!(objects = compared.missing, "messages whose audio object is gone");
     }
     Ok(())
+}
+
+/// How objects and rows fit.
+#[derive(Debug, PartialEq, Eq)]
+struct Compared {
+    /// Objects without a row.
+    strangers: usize,
+    /// Rows without an object.
+    missing: usize,
+}
+
+/// The rows are read before the objects and after them, since messages come and go meanwhile. An object is put before
+/// its row and removed after it: what had a row both times must be there, and what had none either time is nobody's.
+async fn compare(index: &dyn Index, objects: &dyn Objects) -> Result<Compared, OperatorError> {
+    let before = known(index).await?;
+    let listed = match objects.run(ObjectsRequest::List).await? {
+        ObjectsReply::Keys(keys) => keys,
+        _ => return Err(confused().into()),
+    };
+    let after = known(index).await?;
+    let strangers = listed.iter().filter(|key| !before.contains(*key) && !after.contains(*key));
+    let listed: BTreeSet<_> = listed.iter().collect();
+    let missing = before.intersection(&after).filter(|key| !listed.contains(key));
+    Ok(Compared { strangers: strangers.count(), missing: missing.count() })
+}
+
+/// The objects that rows name.
+async fn known(index: &dyn Index) -> Result<BTreeSet<ObjectKey>, IndexError> {
+    match index.run(IndexRequest::ObjectKeys).await? {
+        IndexReply::ObjectKeys(keys) => Ok(keys.into_iter().map(|(key, _)| key).collect()),
+        _ => Err(confused()),
+    }
+}
+
+fn confused() -> IndexError {
+    IndexError::Unavailable("it answered something else than it was asked".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use hushbox_policy::AccountId;
+    use hushbox_store::{BoxFuture, ObjectsError};
+
+    use super::*;
+
+    /// An index and objects in which something happens while the objects are listed.
+    #[derive(Default)]
+    struct Store {
+        rows: [&'static [&'static str]; 2],
+        objects: &'static [&'static str],
+        listed: AtomicBool,
+    }
+
+    fn keys(names: &[&str]) -> Vec<ObjectKey> {
+        names.iter().map(|name| ObjectKey::from_stored(*name)).collect()
+    }
+
+    impl Index for Store {
+        fn run(&self, _: IndexRequest) -> BoxFuture<'_, Result<IndexReply, IndexError>> {
+            let now = usize::from(self.listed.load(Ordering::Relaxed));
+            let owned = |key| (key, AccountId::from_bytes([1; 16]));
+            let rows = keys(self.rows[now]).into_iter().map(owned).collect();
+            Box::pin(async { Ok(IndexReply::ObjectKeys(rows)) })
+        }
+    }
+
+    impl Objects for Store {
+        fn run(&self, _: ObjectsRequest) -> BoxFuture<'_, Result<ObjectsReply, ObjectsError>> {
+            self.listed.store(true, Ordering::Relaxed);
+            Box::pin(async { Ok(ObjectsReply::Keys(keys(self.objects))) })
+        }
+    }
+
+    async fn compared(store: Store) -> (usize, usize) {
+        let Compared { strangers, missing } = compare(&store, &store).await.expect("compared");
+        (strangers, missing)
+    }
+
+    #[tokio::test]
+    async fn messages_that_come_and_go_while_objects_are_listed_are_neither_lost_nor_strangers() {
+        let rows: [&[&str]; 2] = [&["stays", "goes"], &["stays", "comes"]];
+        for objects in [&["stays"][..], &["stays", "goes", "comes"]] {
+            assert_eq!(compared(Store { rows, objects, ..Store::default() }).await, (0, 0));
+        }
+        let objects = &["stranger"];
+        assert_eq!(compared(Store { rows, objects, ..Store::default() }).await, (1, 1));
+    }
 }

@@ -4,6 +4,7 @@
 //! no rule about who may do what in this crate, no parser of SIP, SDP or RTP, and no format of its own on disk except
 //! `hushbox.toml` and `trial.json`.
 
+pub mod audit_head;
 pub mod audit_task;
 pub mod certificates;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod control;
 pub mod decisions;
 pub mod delivery;
 pub mod directory_writer;
+pub mod fatal;
 pub mod files;
 pub mod housekeeping;
 pub mod identity;

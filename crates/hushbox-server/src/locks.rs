@@ -10,6 +10,7 @@ use hushbox_policy::Now;
 use hushbox_policy::lockout::{Locked, Lockout, Try};
 
 use crate::clock::Clock;
+use crate::fatal::Fatal;
 
 /// Tries that may wait for the disk.
 const QUEUE_MAX: usize = 256;
@@ -57,15 +58,14 @@ impl Locks {
         file: LockoutFile,
         loaded: LoadedCounters,
         clock: Arc<Clock>,
+        fatal: &Fatal,
     ) -> std::io::Result<Self> {
         if loaded.damaged > 0 {
             tracing::warn!(slots = loaded.damaged, "lock-out counters were damaged and are lost");
         }
         let (sender, requests) = sync_channel(QUEUE_MAX);
         let counters = Counters::new(file, loaded, clock);
-        std::thread::Builder::new()
-            .name("locks".to_owned())
-            .spawn(move || counters.run(&requests))?;
+        fatal.thread("locks", "the lock-out counters", move || counters.run(&requests))?;
         Ok(Self(sender))
     }
 
@@ -168,8 +168,17 @@ impl Counters {
             Ok(()) => Tried::Counted { locks: self.lockout.check(now, attempt).is_err() },
             Err(error) => {
                 tracing::warn!(%error, "a try could not be counted, so it was not compared");
+                self.withdraw(now, attempt);
                 Tried::Unavailable
             }
+        }
+    }
+
+    /// Takes a try back that is not compared: an owner who tries again while the disk fails works toward no lock.
+    fn withdraw(&mut self, now: Now, attempt: &Try) {
+        let rows = self.lockout.withdraw(now, attempt);
+        if let Err(error) = self.file.write(&rows) {
+            tracing::debug!(%error, "a try that was taken back may be counted after a restart");
         }
     }
 
@@ -191,8 +200,12 @@ mod tests {
     use super::*;
 
     fn start(volume: &SimVolume) -> Locks {
+        start_with(volume, &Fatal::unheard())
+    }
+
+    fn start_with(volume: &SimVolume, fatal: &Fatal) -> Locks {
         let (file, loaded) = LockoutFile::open(volume).expect("opened");
-        Locks::start(file, loaded, Arc::new(Clock::start(None))).expect("started")
+        Locks::start(file, loaded, Arc::new(Clock::start(None)), fatal).expect("started")
     }
 
     fn count(locks: &Locks, attempt: Try) -> Tried {
@@ -212,6 +225,31 @@ mod tests {
         assert!(matches!(count(&locks, attempt), Tried::Locked(_)));
         drop(locks);
         assert!(matches!(count(&start(&volume), attempt), Tried::Locked(_)));
+    }
+
+    #[test]
+    fn tries_while_the_disk_fails_work_toward_no_lock() {
+        let volume = SimVolume::new(1 << 24);
+        let attempt = Try::bound(PersonId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+        let locks = start(&volume);
+        for _ in 1..=9 {
+            assert_eq!(count(&locks, attempt), Tried::Counted { locks: false });
+        }
+        volume.set_syncs_fail(true);
+        for _ in 1..=20 {
+            assert_eq!(count(&locks, attempt), Tried::Unavailable);
+        }
+        volume.set_syncs_fail(false);
+        assert_eq!(count(&locks, attempt), Tried::Counted { locks: true }, "the tenth, no other");
+    }
+
+    #[test]
+    fn counters_that_fail_end_the_server() {
+        let (fatal, mut failed) = Fatal::new();
+        let locks = start_with(&SimVolume::new(1 << 24), &fatal);
+        let attempt = Try::bound(PersonId::from_bytes([1; 16]), DeviceId::from_bytes([2; 16]));
+        locks.check(attempt, Box::new(|_| panic!("on purpose")));
+        assert_eq!(failed.blocking_recv(), Some("the lock-out counters"));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::thread::JoinHandle;
 
 use hushbox_policy::{Pepper, Pin, PinVerifier};
 
+use crate::fatal::Fatal;
+
 /// Threads that compare.
 const THREADS: usize = 2;
 /// Places in the queue, for each kind of log-in: about two seconds' worth.
@@ -79,14 +81,14 @@ impl Waiting {
 
 impl PinPool {
     /// Starts the threads.
-    pub fn start(pepper: Pepper) -> std::io::Result<Self> {
+    pub fn start(pepper: Pepper, fatal: &Fatal) -> std::io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let pepper = Arc::new(pepper);
         let mut threads = Vec::new();
         for _ in 0..THREADS {
             let (queue, pepper) = (Arc::clone(&queue), Arc::clone(&pepper));
-            let thread = std::thread::Builder::new().name("pin".to_owned());
-            threads.push(thread.spawn(move || compare(&queue, &pepper))?);
+            let part = "the comparison of PINs";
+            threads.push(fatal.thread("pin", part, move || compare(&queue, &pepper))?);
         }
         Ok(Self { queue, threads })
     }
@@ -211,7 +213,7 @@ mod tests {
     fn a_right_pin_is_right_and_a_wrong_one_is_not() {
         let pepper = || Pepper::new([7; 32]);
         let verifier = PinVerifier::make(&pin("12345678"), &pepper(), [1; 16]);
-        let pool = PinPool::start(pepper()).expect("threads");
+        let pool = PinPool::start(pepper(), &Fatal::unheard()).expect("threads");
         let (answers, heard) = std::sync::mpsc::channel();
         for digits in ["12345678", "12345679"] {
             let answers = answers.clone();
@@ -221,5 +223,14 @@ mod tests {
         let mut answers = [heard.recv().expect("one"), heard.recv().expect("two")];
         answers.sort();
         assert_eq!(answers, [("12345678", true), ("12345679", false)]);
+    }
+
+    #[test]
+    fn a_thread_that_fails_ends_the_server() {
+        let (fatal, mut failed) = Fatal::new();
+        let pool = PinPool::start(Pepper::new([7; 32]), &fatal).expect("threads");
+        let place = pool.place(true).expect("room");
+        place.compare(pin("1"), PinVerifier::decoy([0; 16]), Box::new(|_| panic!("on purpose")));
+        assert_eq!(failed.blocking_recv(), Some("the comparison of PINs"));
     }
 }

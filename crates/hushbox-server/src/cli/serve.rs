@@ -47,8 +47,8 @@ pub(super) fn with_sockets(
     open_files::fit(&mut config);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    runtime.block_on(server::run(config, lock, sockets))?;
+    let served = runtime.block_on(server::run(config, lock, sockets));
     // Nothing that still runs may hold up the end.
     runtime.shutdown_background();
-    Ok(())
+    Ok(served?)
 }

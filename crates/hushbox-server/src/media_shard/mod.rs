@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use crate::delivery::Deliveries;
+use crate::fatal::Fatal;
 use crate::rtp_ports::PortPairs;
 use crate::services::Services;
 use crate::signalling::ToSignallingTask;
@@ -75,8 +76,8 @@ pub struct Shared {
     pub runtime: Handle,
     /// Calls on all shards.
     pub live: Arc<AtomicUsize>,
-    /// Takes the name of something without which the server cannot go on.
-    pub fatal: mpsc::UnboundedSender<&'static str>,
+    /// The thread and the spool of each shard are parts without which the server cannot go on.
+    pub fatal: Fatal,
     /// What the audit log has about messages that an earlier run left in the spools.
     pub audited: Arc<BTreeMap<MessageId, Audited>>,
 }
@@ -100,9 +101,7 @@ impl Shard {
         let live = Arc::new(AtomicUsize::new(0));
         let shard = Self { queue: queue.clone(), live: Arc::clone(&live) };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
-            // Says so also when this thread panics.
-            let _fatal = Fatal(shared.fatal.clone());
+        shared.fatal.clone().thread(format!("media-{number}"), "a media thread", move || {
             let local = LocalSet::new();
             local.block_on(&runtime, run(number, spool, recovered, shared, live, queue, says));
         })?;
@@ -123,15 +122,6 @@ impl Shard {
     pub async fn say(&self, says: ToShard) {
         // A shard ends only with the process.
         let _gone = self.queue.send(says).await;
-    }
-}
-
-/// Reports the end of a media thread, which lives as long as the server.
-struct Fatal(mpsc::UnboundedSender<&'static str>);
-
-impl Drop for Fatal {
-    fn drop(&mut self) {
-        let _ending = self.0.send("a media thread");
     }
 }
 

@@ -133,12 +133,10 @@ impl SpoolTask {
         for message in recovered.messages {
             let _found = task.deliver(message.message);
         }
-        let fatal = shared.fatal.clone();
-        let running = tokio::task::spawn_local(task.run());
+        let guard = shared.fatal.guard("the spool");
         tokio::task::spawn_local(async move {
-            if running.await.is_err() {
-                let _ending = fatal.send("the spool");
-            }
+            let _guard = guard;
+            task.run().await;
         });
         SpoolHandle(sender)
     }

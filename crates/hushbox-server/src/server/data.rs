@@ -22,10 +22,12 @@ use hushbox_store::{Audited, Directory, Index, IndexReply, IndexRequest};
 use tokio::sync::mpsc;
 
 use super::{ServerError, doing};
+use crate::audit_head;
 use crate::audit_task::Audit;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::housekeeping::{AUDIT_HEAD, HIGHEST_UTC};
+use crate::fatal::Fatal;
+use crate::housekeeping::HIGHEST_UTC;
 use crate::locks::Locks;
 use crate::log_in::LogIns;
 use crate::mwi::WatchedIndex;
@@ -47,9 +49,12 @@ pub(super) struct Data {
 }
 
 impl Data {
-    pub(super) async fn open(config: &Config) -> Result<Self, ServerError> {
+    pub(super) async fn open(
+        config: &Config,
+        fatal: &Fatal,
+        index: SqliteIndex,
+    ) -> Result<Self, ServerError> {
         let keys = KeyFiles::at(&config.keys, &config.data);
-        let index = SqliteIndex::open(&config.data).await?;
         let (index, changed) = WatchedIndex::new(Arc::new(index));
         let index: Arc<dyn Index> = Arc::new(index);
         let clock = Arc::new(Clock::start(highest_utc(index.as_ref()).await?));
@@ -61,20 +66,21 @@ impl Data {
         let (audit_file, opened) = AuditFile::open(volume, node, AuditOptions::default())?;
         let audit_reader = audit_file.reader();
         let spools = spools(&config.data, config.shards)?;
-        let kept = meta(index.as_ref(), AUDIT_HEAD).await?.and_then(|bytes| kept_head(&bytes));
+        let kept = audit_head::kept(index.as_ref()).await?;
         let looked = look_into(&audit_reader, &spools, kept)?;
         let Looked { audited, last_change, .. } = looked;
         check_last_change(&directory, last_change)?;
-        let audit = Audit::start(node, opened.resume, Box::new(audit_file), Arc::clone(&clock))
+        let sink = Box::new(audit_file);
+        let audit = Audit::start(node, opened.resume, sink, Arc::clone(&clock), fatal)
             .map_err(doing("a thread"))?;
         note_gap(&audit, kept, opened.resume, looked.goes_on);
         note_start(&audit, config, &directory, opened.torn_bytes);
 
         let folder = Folder::open_or_create(&config.data)?;
         let (lockout, counters) = LockoutFile::open(&folder)?;
-        let locks =
-            Locks::start(lockout, counters, Arc::clone(&clock)).map_err(doing("a thread"))?;
-        let opening = opening(&keys, index.as_ref(), locks, &audit).await?;
+        let locks = Locks::start(lockout, counters, Arc::clone(&clock), fatal)
+            .map_err(doing("a thread"))?;
+        let opening = opening(&keys, index.as_ref(), locks, &audit, fatal).await?;
         let objects = Arc::new(FolderObjects::open(&config.data)?);
         let parts = Parts {
             clock,
@@ -162,13 +168,14 @@ async fn opening(
     index: &dyn Index,
     locks: Locks,
     audit: &Audit,
+    fatal: &Fatal,
 ) -> Result<Option<Opening>, ServerError> {
     let expected = meta(index, ROOT_KEY_ID).await?.and_then(|bytes| KeyId::from_slice(&bytes));
     let state = keys.root_key_state(expected);
     let pepper = keys.pepper()?;
     let why = match (&state, pepper) {
         (RootKeyState::Usable(_), Some(pepper)) => {
-            let pins = PinPool::start(pepper).map_err(doing("a thread"))?;
+            let pins = PinPool::start(pepper, fatal).map_err(doing("a thread"))?;
             let provider = Arc::new(keys.clone());
             return Ok(Some(Opening { keys: provider, log_ins: LogIns::new(locks, pins) }));
         }
@@ -252,14 +259,6 @@ fn look_into(
     Ok(looked)
 }
 
-fn kept_head(bytes: &[u8]) -> Option<Resume> {
-    let (seq, hash) = bytes.split_first_chunk::<8>()?;
-    Some(Resume {
-        next_seq: u64::from_be_bytes(*seq),
-        prev_hash: Hash::from_bytes(hash.try_into().ok()?),
-    })
-}
-
 /// Reports a log that is shorter than it was, or another one. Records that were there may be gone; the server goes
 /// on, and this stands in the log.
 fn note_gap(audit: &Audit, kept: Option<Resume>, now: Resume, goes_on: bool) {
@@ -303,12 +302,17 @@ pub(crate) mod tests {
     /// A new trial, opened.
     pub(crate) async fn open_trial(parent: &Path) -> (Config, Arc<Services>) {
         let config = tokio::task::block_in_place(|| trial(parent));
-        let services = Data::open(&config).await.expect("opened").services;
+        let services = open(&config).await.services;
         (config, services)
     }
 
+    async fn open(config: &Config) -> Data {
+        let index = SqliteIndex::open(&config.data).await.expect("opened");
+        Data::open(config, &Fatal::unheard(), index).await.expect("opened")
+    }
+
     /// A new trial's configuration.
-    fn trial(parent: &Path) -> Config {
+    pub(crate) fn trial(parent: &Path) -> Config {
         let dir = parent.join("d");
         let sip = crate::trial::Sip {
             tls: Some("127.0.0.1:5061".parse().expect("an address")),
@@ -328,41 +332,16 @@ pub(crate) mod tests {
         config::load(&dir.join("hushbox.toml")).expect("valid")
     }
 
-    async fn refused(config: &Config) -> String {
-        match Data::open(config).await {
-            Ok(_) => panic!("it opened"),
-            Err(error) => error.to_string(),
-        }
-    }
-
     #[tokio::test(flavor = "multi_thread")]
     async fn what_quickstart_makes_opens_and_without_the_root_key_it_records_only() {
         let parent = tempfile::tempdir().expect("a folder");
         let config = tokio::task::block_in_place(|| trial(parent.path()));
-        let data = Data::open(&config).await.expect("opened");
+        let data = open(&config).await;
         assert!(data.services.opening.is_some());
         assert_eq!(data.spools.len(), config.shards);
         drop(data);
         std::fs::remove_file(config.keys.join("root.key")).expect("removed");
-        assert!(Data::open(&config).await.expect("opened").services.opening.is_none());
-    }
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn an_index_that_was_lost_or_is_another_ones_is_refused() {
-        let parent = tempfile::tempdir().expect("a folder");
-        let config = tokio::task::block_in_place(|| trial(parent.path()));
-        let other_parent = tempfile::tempdir().expect("a folder");
-        let other = tokio::task::block_in_place(|| trial(other_parent.path()));
-        for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
-            let _absent = std::fs::remove_file(config.data.join(name));
-        }
-        assert!(refused(&config).await.contains("restore index.sqlite"));
-        for name in ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"] {
-            let _absent = std::fs::remove_file(config.data.join(name));
-        }
-        std::fs::copy(other.data.join("index.sqlite"), config.data.join("index.sqlite"))
-            .expect("copied");
-        assert!(refused(&config).await.contains("changed outside of Hushbox"));
+        assert!(open(&config).await.services.opening.is_none());
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -379,14 +358,14 @@ pub(crate) mod tests {
             gaps
         };
         for _ in 0..2 {
-            let data = Data::open(&config).await.expect("opened");
+            let data = open(&config).await;
             let stop = Event::new(EventName::ServiceStop, Who::System);
             data.services.audit.write(stop.into(), Default::default()).await.expect("written");
-            crate::housekeeping::keep_audit_head(&data.services).await.expect("kept");
+            audit_head::keep(&data.services).await.expect("kept");
             assert_eq!(gaps(&data), 0);
         }
         std::fs::remove_dir_all(&config.audit).expect("removed");
-        let data = Data::open(&config).await.expect("opened");
+        let data = open(&config).await;
         let stop = Event::new(EventName::ServiceStop, Who::System);
         data.services.audit.write(stop.into(), Default::default()).await.expect("written");
         assert_eq!(gaps(&data), 1);

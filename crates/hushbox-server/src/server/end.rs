@@ -8,8 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::audit_head;
 use crate::delivery::Watched;
-use crate::housekeeping;
 use crate::media_shard::{Shard, ToShard};
 use crate::ops::health::Health;
 use crate::services::Services;
@@ -95,10 +95,9 @@ impl Ending {
         if self.services.audit.write(stop.into(), EventExtra::default()).await.is_err() {
             tracing::warn!("the stop could not be written to the audit log");
         }
-        if let Err(error) = housekeeping::keep_audit_head(&self.services).await {
+        if let Err(error) = audit_head::keep(&self.services).await {
             tracing::warn!(%error, "the end of the audit log could not be kept");
         }
-        tracing::info!("stopped");
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod data;
 mod end;
+mod index;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use hushbox_audit::{Event, EventName, Outcome, Who};
-use hushbox_backend::{BackendError, FolderLock};
+use hushbox_backend::{BackendError, FolderLock, SqliteIndex};
 use hushbox_call::call::Recording;
 use hushbox_call::signalling::{
     Admission, Config as SignallingConfig, Input, MwiConfig, Signalling,
@@ -27,6 +28,7 @@ use crate::config::Config;
 use crate::control;
 use crate::delivery::{self, Deliveries};
 use crate::directory_writer::DirectoryWriter;
+use crate::fatal::Fatal;
 use crate::listener::{Connections, Numbering, tcp, tls as tls_listener, udp};
 use crate::media_shard::{self, Shard};
 use crate::metrics::{self, RecorderError};
@@ -99,6 +101,17 @@ fn doing(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> ServerError 
 
 /// Serves until it is asked to stop.
 pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(), ServerError> {
+    let data = config.data.clone();
+    let served = index::with_index(&data, async |index| serve(config, sockets, index).await).await;
+    // Held to the very end: nobody else may open what is being closed.
+    drop(lock);
+    if served.is_ok() {
+        tracing::info!("stopped");
+    }
+    served
+}
+
+async fn serve(config: Config, sockets: Sockets, index: SqliteIndex) -> Result<(), ServerError> {
     let mut ending = end::Signals::new().map_err(doing("signals"))?;
     let (addresses, ops_address) = (sockets.addresses(), sockets.ops_address());
     let health = Arc::new(Health::default());
@@ -110,19 +123,19 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         tokio::spawn(ops::serve(listener, Ops { health, exposition, sampled }));
     }
     let prompts = Arc::new(prompts::load(config.prompts.as_deref())?);
-    let data = Data::open(&config).await?;
+    let (fatal, mut failed) = Fatal::new();
+    let data = Data::open(&config, &fatal, index).await?;
     let services = Arc::clone(&data.services);
     let record_only = services.opening.is_none();
 
     let (arrivals, arrived) = mpsc::channel(limits::ARRIVALS_QUEUE);
     let (says, said) = mpsc::unbounded_channel();
-    let (fatal, mut failed) = mpsc::unbounded_channel();
     let (deliveries, queue) = Deliveries::new();
     let delivering = deliveries.watch();
     let look =
         Sampled::new(&config, Arc::clone(&health), Arc::clone(&services), deliveries.watch());
     sampled.get_or_init(|| look);
-    tokio::spawn(delivery::run(queue, Arc::clone(&services)));
+    fatal.task("the delivery of messages", delivery::run(queue, Arc::clone(&services)));
 
     let shared = media_shard::Shared {
         services: Arc::clone(&services),
@@ -155,7 +168,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         Some((socket, local)) => {
             let socket = tokio::net::UdpSocket::from_std(socket).map_err(doing("lab_udp"))?;
             let socket = Arc::new(socket);
-            tokio::spawn(udp::serve(Arc::clone(&socket), local, arrivals.clone()));
+            fatal.task("lab_udp", udp::serve(Arc::clone(&socket), local, arrivals.clone()));
             Some(socket)
         }
         None => None,
@@ -187,7 +200,7 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     );
     let kept = mwi::subscriptions(&services).await;
     signalling.handle_input(services.clock.now(), Input::Restore(kept));
-    tokio::spawn(mwi::tell_changes(data.changed, says.clone()));
+    fatal.task("lamps", mwi::tell_changes(data.changed, says.clone()));
     let numbering = Numbering::default();
     let tls_clients = match addresses.tls {
         Some(_) => Some(Arc::new(client_certificates(&config, &services)?)),
@@ -217,23 +230,14 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
         load,
         watch: SipWatch::new(Arc::clone(&services.trace), services.directory()),
     };
-    let running = tokio::spawn(task.run(arrived, said));
-    tokio::spawn(async move {
-        if running.await.is_err() {
-            let _ending = fatal.send("signalling");
-        }
-    });
+    fatal.task("signalling", task.run(arrived, said));
 
     let connections = Connections::new(config.connections_max, config.connections_per_source_max);
     if let Some((listener, local)) = sockets.lab_tcp {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("lab_tcp"))?;
-        tokio::spawn(tcp::serve(
-            listener,
-            local,
-            connections.clone(),
-            numbering.clone(),
-            arrivals.clone(),
-        ));
+        let (connections, numbering, arrivals) =
+            (connections.clone(), numbering.clone(), arrivals.clone());
+        fatal.task("lab_tcp", tcp::serve(listener, local, connections, numbering, arrivals));
     }
     if let (Some((listener, local)), Some(clients)) = (sockets.tls, tls_clients.clone()) {
         let tls = tls::server_config(&config, Arc::clone(&clients))?;
@@ -244,12 +248,12 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
             Arc::clone(&tls),
             Arc::clone(&services),
         );
-        tokio::spawn(files.map_err(doing("signals"))?.run());
+        fatal.task("the watch on certificates", files.map_err(doing("signals"))?.run());
         let listener = tokio::net::TcpListener::from_std(listener).map_err(doing("tls"))?;
         let rejected = note_rejected(services.audit.clone());
         let shared =
             tls_listener::Shared { tls, clients, connections, numbering, arrivals, rejected };
-        tokio::spawn(tls_listener::serve(listener, local, shared));
+        fatal.task("tls", tls_listener::serve(listener, local, shared));
     }
 
     let socket = control::socket::bind(config.socket_folder(), Config::SOCKET)
@@ -257,8 +261,8 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     let writer = DirectoryWriter::new(data.keys, config.realm.clone(), tls_clients, says.clone());
     let status = Status { sip: addresses, record_only };
     let operator = Operator::new(Arc::clone(&services), Arc::new(writer), says.clone(), status);
-    tokio::spawn(control::server::serve(socket, operator));
-    tokio::spawn(housekeeping::run(Arc::clone(&services)));
+    fatal.task("the control socket", control::server::serve(socket, operator));
+    fatal.task("housekeeping", housekeeping::run(Arc::clone(&services)));
 
     if let Err(error) = remember(&config.trial_file(), addresses) {
         tracing::warn!(%error, "trial.json could not be brought up to date");
@@ -273,13 +277,10 @@ pub async fn run(config: Config, lock: FolderLock, sockets: Sockets) -> Result<(
     tracing::info!(shards = shards.len(), calls_max = config.calls_max, record_only, "serving");
     let drain = config.drain;
     let end = end::Ending { health, says, shards, loaded, delivering, drain, services };
-    let ended = tokio::select! {
+    tokio::select! {
         () = end.run(&mut ending) => Ok(()),
         Some(what) = failed.recv() => Err(ServerError::Failed(what)),
-    };
-    // Held to the very end: nobody else may open what is being closed.
-    drop(lock);
-    ended
+    }
 }
 
 /// How many calls are let in.

@@ -18,6 +18,7 @@ use super::directory::{self, Made, Secrets, data};
 use super::{Certificates, TrialError};
 use crate::audit_task::Audit;
 use crate::clock::Clock;
+use crate::fatal::Fatal;
 use crate::random;
 use crate::server::ROOT_KEY_ID;
 
@@ -56,8 +57,9 @@ async fn store(
     let (before, after) = (hash_of(&[]), hash_of(&rows));
     let volume = Arc::new(Folder::open_or_create(&folder.join("audit")).map_err(data)?);
     let (file, opened) = AuditFile::open(volume, node, AuditOptions::default()).map_err(data)?;
-    let audit = Audit::start(node, opened.resume, Box::new(file), Arc::new(Clock::start(None)))
-        .map_err(data)?;
+    let clock = Arc::new(Clock::start(None));
+    let audit = Audit::start(node, opened.resume, Box::new(file), clock, &Fatal::unheard());
+    let audit = audit.map_err(data)?;
     let created = Event::new(EventName::KeyCreate, Who::System);
     let mut changed = Event::new(EventName::DirectoryChange, Who::System);
     changed.detail = changed.detail.with("before", before).with("after", after);
