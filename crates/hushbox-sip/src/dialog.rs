@@ -44,7 +44,7 @@ impl Dialog {
             .take(limits::MAX_ROUTES)
             .map(|route| Route {
                 text: lex::unfold(route.text()).into_owned(),
-                uri: route.uri().text().to_vec(),
+                uri: route.uri().without_headers().to_vec(),
                 is_loose: route.uri().params().has("lr"),
             })
             .collect();
@@ -56,7 +56,7 @@ impl Dialog {
             route_set,
             local_cseq: 0,
             remote_cseq: invite.cseq().number,
-            is_secure: uri_scheme == Scheme::Sips,
+            is_secure: uri_scheme == Scheme::Sips || is_next_hop_secure(invite),
             allows_update: false,
         }
     }
@@ -67,7 +67,7 @@ impl Dialog {
             let address = Address::parse_single(text)?;
             Some(Route {
                 text: text.clone(),
-                uri: address.uri().text().to_vec(),
+                uri: address.uri().without_headers().to_vec(),
                 is_loose: address.uri().params().has("lr"),
             })
         };
@@ -194,8 +194,15 @@ impl fmt::Debug for Dialog {
     }
 }
 
+/// Whether the topmost Record-Route, or Contact where there is none, is a sips URI: Contact must be one then as well
+/// (RFC 3261 §12.1.1).
+fn is_next_hop_secure(request: &Message<'_>) -> bool {
+    let next = request.record_route().next().or_else(|| request.contact().copied());
+    next.is_some_and(|next| next.uri().scheme() == Scheme::Sips)
+}
+
 /// The Contact of a request; RFC 2543 let it be absent, and then From is the peer.
 pub(crate) fn target_of(request: &Message<'_>) -> Vec<u8> {
     let contact = request.contact().filter(|c| c.is_sip());
-    contact.map_or(request.from().uri(), Address::uri).text().to_vec()
+    contact.map_or(request.from().uri(), Address::uri).without_headers().to_vec()
 }

@@ -79,11 +79,7 @@ impl Invite {
             return Some(Rejection::new(422).with_header("Min-SE", &min));
         }
         if matches!(self.body, InviteBody::Unsupported) {
-            let rejection = Rejection::new(415)
-                .with_header("Accept", crate::message::content::ACCEPT)
-                .with_header("Accept-Encoding", "identity")
-                .with_header("Accept-Language", "en");
-            return Some(rejection);
+            return Some(Rejection::unsupported_body());
         }
         if self.refuses_sdp {
             return Some(Rejection::new(406).with_warning(399, "Only application/sdp is served"));

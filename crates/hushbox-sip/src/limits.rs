@@ -99,6 +99,8 @@ pub const LAST_STATE_WAIT: Duration = Duration::from_secs(10);
 pub const CSEQ_LEAP: u32 = 1 << 18;
 /// Sources whose requests are counted.
 pub const MAX_SOURCES: usize = 16_384;
+/// One in so many transactions is kept for peers that are known.
+pub const KEPT_FOR_KNOWN: usize = 4;
 /// Nonces whose use is remembered.
 pub const MAX_NONCES: usize = 65_536;
 /// Challenges of one response that are looked at, and protection spaces that are kept.

@@ -29,6 +29,14 @@ impl Rejection {
         })
     }
 
+    /// 415, with what a body may be (RFC 3261 §8.2.3).
+    pub(crate) fn unsupported_body() -> Self {
+        Rejection::new(415)
+            .with_header("Accept", crate::message::content::ACCEPT)
+            .with_header("Accept-Encoding", "identity")
+            .with_header("Accept-Language", "en")
+    }
+
     /// Adds a Warning header field.
     #[must_use]
     pub fn with_warning(mut self, code: u16, text: &str) -> Self {

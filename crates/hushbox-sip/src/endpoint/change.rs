@@ -23,7 +23,8 @@ impl Endpoint {
             return;
         }
         let Some((offer, timer)) = self.read_change(incoming) else { return };
-        self.begin_invite_transaction(incoming, session);
+        let trying = self.begin_invite_transaction(incoming, session);
+        self.transmit(incoming.reply_to, trying);
         self.begin_change(incoming, session, offer, timer);
     }
 
@@ -106,8 +107,7 @@ impl Endpoint {
             Ok(InviteBody::None) => Some((None, timer)),
             Ok(InviteBody::Sdp(sdp)) => Some((Some(sdp), timer)),
             Ok(InviteBody::Unsupported) => {
-                let accept = crate::message::content::ACCEPT;
-                self.refuse(incoming, &Rejection::new(415).with_header("Accept", accept));
+                self.refuse(incoming, &Rejection::unsupported_body());
                 None
             }
             Err(error) => {

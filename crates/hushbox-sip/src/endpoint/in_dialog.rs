@@ -17,7 +17,8 @@ use std::time::Instant;
 impl Endpoint {
     pub(super) fn handle_in_dialog(&mut self, incoming: &Incoming<'_>) {
         let Some(session) = self.find_dialog(incoming) else {
-            return self.refuse(incoming, &Rejection::new(481));
+            // Nothing is kept of it: whoever invents a tag would fill the table, and a forged source be flooded.
+            return self.respond_stateless(incoming, &Rejection::new(481));
         };
         // Only from the dialog's connection, or from another one of the same peer.
         if !self.is_from_peer(session, incoming.flow) {
@@ -36,6 +37,7 @@ impl Endpoint {
             return self.refuse(incoming, &Rejection::new(500));
         }
         match method {
+            Method::Bye | Method::Options if self.refuse_extensions(incoming) => {}
             Method::Bye => self.handle_bye(incoming, session),
             Method::Invite => self.handle_reinvite(incoming, session),
             Method::Update => self.handle_update(incoming, session),
@@ -122,7 +124,7 @@ impl Endpoint {
     /// RFC 3261 §13.3.1.4, §17.2.1: the ACK of a refusal belongs to its transaction, that of a
     /// 2xx to the dialog. One that fits nothing is ignored.
     pub(super) fn handle_ack(&mut self, incoming: &Incoming<'_>) {
-        let key = self.keys.transaction(&incoming.flow, incoming.message, Method::Invite);
+        let key = self.transaction_of(incoming.flow, incoming.message, Method::Invite);
         if let Some(server) = self.invite_servers.get_mut(&key)
             && server.handle_ack(incoming.now)
         {

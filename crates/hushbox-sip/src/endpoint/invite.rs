@@ -28,7 +28,7 @@ use std::time::Instant;
 impl Endpoint {
     pub(super) fn handle_invite(&mut self, incoming: &Incoming<'_>) {
         let message = incoming.message;
-        if let Some(why) = self.overflow() {
+        if let Some(why) = self.overflow(incoming.flow) {
             self.show_refused(incoming.flow, why);
             let after = self.retry_after();
             return self.respond_stateless(incoming, &Rejection::new(503).with_retry_after(after));
@@ -48,14 +48,14 @@ impl Endpoint {
         self.next_id += 1;
         let session = Session(self.next_id);
         let tag = self.keys.tag(&incoming.key);
-        self.begin_invite_transaction(incoming, session);
+        let trying = self.begin_invite_transaction(incoming, session);
         let merge_key = self.keys.merged(message);
         self.merges.insert(merge_key, incoming.key);
         self.merge_of.insert(incoming.key, merge_key);
 
         let remote_tag = message.from().tag().unwrap_or_default();
         let dialog_key = self.keys.dialog(message.call_id(), tag.as_bytes(), remote_tag);
-        let identity = incoming.flow.connection.and_then(|c| self.identities.get(&c)).copied();
+        let identity = self.identity_of(incoming.flow);
         let flow = Flow { remote: incoming.reply_to.remote, ..incoming.flow };
         let mut call = Call {
             transaction: incoming.key,
@@ -89,10 +89,16 @@ impl Endpoint {
         let mut invite = Box::new(self.describe(incoming, body));
         invite.interval_too_short = asked == Asked::TooShort;
         self.emit(Event::Invite { session, invite });
+        // After the event: where it is challenged at once, there is nothing to wait for.
+        self.transmit(incoming.reply_to, trying);
     }
 
-    /// Sends 100 and keeps the transaction.
-    pub(super) fn begin_invite_transaction(&mut self, incoming: &Incoming<'_>, session: Session) {
+    /// Keeps the transaction; the 100 to send.
+    pub(super) fn begin_invite_transaction(
+        &mut self,
+        incoming: &Incoming<'_>,
+        session: Session,
+    ) -> Bytes {
         // RFC 3261 §8.2.6.1: no tag, and the Timestamp as it came.
         let mut trying = Writer::response(100);
         trying.copied(incoming.message, &incoming.reach, None);
@@ -103,19 +109,21 @@ impl Endpoint {
         let transaction = InviteServer::new(incoming.reply_to, trying.clone());
         self.invite_servers.insert(incoming.key, transaction);
         self.by_transaction.insert(incoming.key, session);
-        self.transmit(incoming.reply_to, trying);
+        trying
     }
 
     /// What there is no room for.
-    pub(super) fn overflow(&self) -> Option<Overflow> {
+    pub(super) fn overflow(&self, flow: Flow) -> Option<Overflow> {
         let has_sessions = self.calls.len() < self.config.limits.sessions_max;
-        if has_sessions { self.transactions_overflow() } else { Some(Overflow::Sessions) }
+        if has_sessions { self.transactions_overflow(flow) } else { Some(Overflow::Sessions) }
     }
 
-    pub(super) fn transactions_overflow(&self) -> Option<Overflow> {
+    /// Strangers leave a share of the transactions to those who are known.
+    pub(super) fn transactions_overflow(&self, flow: Flow) -> Option<Overflow> {
         let transactions = self.invite_servers.len() + self.non_invite_servers.len();
-        let is_full = transactions >= self.config.limits.transactions_max;
-        is_full.then_some(Overflow::Transactions)
+        let all = self.config.limits.transactions_max;
+        let max = if self.is_known(flow) { all } else { all - all / limits::KEPT_FOR_KNOWN };
+        (transactions >= max).then_some(Overflow::Transactions)
     }
 
     pub(super) fn describe(&self, incoming: &Incoming<'_>, body: InviteBody) -> Invite {
@@ -141,7 +149,7 @@ impl Endpoint {
     /// RFC 3261 §9.2: 200, and 487 for an INVITE that has no final response yet. Never challenged
     /// (§22.1).
     pub(super) fn handle_cancel(&mut self, incoming: &Incoming<'_>) {
-        let invite = self.keys.transaction(&incoming.flow, incoming.message, Method::Invite);
+        let invite = self.transaction_of(incoming.flow, incoming.message, Method::Invite);
         let Some(transaction) = self.invite_servers.get(&invite) else {
             return self.respond_stateless(incoming, &Rejection::new(481));
         };
@@ -262,6 +270,10 @@ impl Endpoint {
         // source is not flooded by its repetitions.
         let rejection = Rejection::challenge(challenges);
         let transaction = self.calls.get(&session).map(|call| call.transaction);
+        // A caller who has a 100 repeats its INVITE no more (§17.1.1.2), and a 401 that gets lost would be the last word.
+        if let Some(trying) = transaction.and_then(|key| self.invite_servers.get(&key)?.trying()) {
+            self.unsay(&trying);
+        }
         self.reject_first(now, session, &rejection);
         if let Some(transaction) = transaction
             && let Some(server) = self.invite_servers.get_mut(&transaction)

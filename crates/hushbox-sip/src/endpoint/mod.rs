@@ -420,6 +420,11 @@ impl Endpoint {
         }
     }
 
+    /// Takes back what was said and nobody has taken yet.
+    fn unsay(&mut self, said: &Bytes) {
+        self.outputs.retain(|o| !matches!(o, Output::Transmit { bytes, .. } if bytes == said));
+    }
+
     /// How peers of a flow's listener reach us.
     fn advertised(&self, flow: Flow) -> HostPort {
         let same_transport =

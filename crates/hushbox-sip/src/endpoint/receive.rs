@@ -105,8 +105,13 @@ impl Endpoint {
         request: Request<'a>,
     ) -> Incoming<'a> {
         let (reach, reply_to) = self.reach(flow, message.via());
-        let key = self.keys.transaction(&flow, message, request.method);
+        let key = self.transaction_of(flow, message, request.method);
         Incoming { now, flow, reply_to, reach, bytes, message, request, key }
+    }
+
+    /// The transaction of a message, or, for ACK and CANCEL, of its INVITE.
+    pub(super) fn transaction_of(&self, flow: Flow, m: &Message<'_>, method: Method<'_>) -> Key {
+        self.keys.transaction(&flow, self.identity_of(flow), m, method)
     }
 
     fn handle_request(&mut self, incoming: &Incoming<'_>) {

@@ -133,7 +133,7 @@ impl Endpoint {
         let via = self.via(flow, &branch);
         let Some(call) = self.calls.get_mut(&session) else { return };
         if let Some(contact) = response.contact().filter(|c| c.is_sip()) {
-            call.dialog.refresh_target(contact.uri().text().to_vec());
+            call.dialog.refresh_target(contact.uri().without_headers().to_vec());
         }
         let bytes = call.dialog.ack_of(response.cseq().number, format_args!("{via}")).finish();
         self.transmit(flow, bytes);

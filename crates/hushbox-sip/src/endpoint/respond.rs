@@ -4,6 +4,7 @@ use super::Endpoint;
 use super::receive::Incoming;
 use super::timers::Timer;
 use crate::error::ParseError;
+use crate::message::address::Address;
 use crate::message::lex::Cursor;
 use crate::message::method::Method;
 use crate::message::name::Name;
@@ -14,6 +15,7 @@ use crate::rejection::Rejection;
 use crate::transaction::{InviteServer, canonical};
 use crate::transport::{Flow, Transport};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -111,7 +113,7 @@ impl Endpoint {
     /// Answers a request whose answer depends on what else is going on: an INVITE keeps its
     /// transaction, so that a repetition can't meet another answer.
     pub(super) fn refuse(&mut self, incoming: &Incoming<'_>, rejection: &Rejection) {
-        if incoming.request.method != Method::Invite || self.overflow().is_some() {
+        if incoming.request.method != Method::Invite || self.overflow(incoming.flow).is_some() {
             return self.respond_stateless(incoming, rejection);
         }
         let bytes = self.refusal(incoming, rejection);
@@ -152,6 +154,22 @@ impl Endpoint {
         self.advertised(flow).to_string()
     }
 
+    /// RFC 3261 §8.2.6.2: To with a tag where it has none, the same at each repetition. What can't be read stays as it is.
+    fn tagged<'a>(
+        &self,
+        name: Name,
+        value: &'a [u8],
+        via: &[u8],
+        call_id: Option<&[u8]>,
+    ) -> Cow<'a, [u8]> {
+        let lacks_tag = Address::parse_single(value).is_some_and(|to| to.tag().is_none());
+        if name != Name::To || !lacks_tag {
+            return Cow::Borrowed(value);
+        }
+        let tag = self.keys.tag_of_malformed(via, call_id.unwrap_or_default());
+        Cow::Owned([value, b";tag=", tag.as_bytes()].concat())
+    }
+
     /// Answers what is no valid request, as far as it can be read: never an ACK, never a response,
     /// and only so many a second.
     pub(super) fn respond_to_malformed(
@@ -185,7 +203,7 @@ impl Endpoint {
         };
         for name in [Name::From, Name::To, Name::CallId] {
             if let (Some(value), Some(long)) = (field(name), name.long()) {
-                writer.echo(long, value);
+                writer.echo(long, &self.tagged(name, value, via, field(Name::CallId)));
             }
         }
         writer.echo("CSeq", cseq);

@@ -201,6 +201,7 @@ impl Endpoint {
             self.send_refresh(now, session);
             return self.schedule(session);
         }
+        let identity = call.identity;
         let mut repeated = Vec::new();
         for unacknowledged in call.unacknowledged.iter_mut().filter(|u| now >= u.next) {
             unacknowledged.interval = (unacknowledged.interval * 2).min(T2);
@@ -208,7 +209,9 @@ impl Endpoint {
             repeated.push((unacknowledged.reply_to, unacknowledged.response.clone()));
         }
         for (reply_to, bytes) in repeated {
-            self.transmit(reply_to, bytes);
+            // RFC 3261 §18.2.2: over another connection of the peer where this one is gone.
+            let flow = self.way(reply_to, identity).unwrap_or(reply_to);
+            self.transmit(flow, bytes);
         }
         self.schedule(session);
     }

@@ -17,6 +17,8 @@ pub(super) struct SessionTimer {
     pub(super) is_ours: bool,
     /// Whether the peer knows of session timers, or a proxy asked for one.
     peer_supports: bool,
+    /// The longest Min-SE that came in this dialog (RFC 4028 §7.4).
+    min_se_secs: u32,
 }
 
 /// What a request asks for.
@@ -48,7 +50,9 @@ pub(super) fn asked(request: &Message<'_>) -> Result<Asked, ParseError> {
         None => false,
     };
     let expires_secs = secs.max(MIN_SE_SECS);
-    Ok(Asked::Timer(SessionTimer { expires_secs, is_ours, peer_supports }))
+    let min_se = request.values(Name::MinSe).next().and_then(parse).map_or(0, |(secs, _)| secs);
+    let min_se_secs = min_se.max(MIN_SE_SECS);
+    Ok(Asked::Timer(SessionTimer { expires_secs, is_ours, peer_supports, min_se_secs }))
 }
 
 /// `delta-seconds *( SEMI se-params )`: the interval and who refreshes.
@@ -71,7 +75,8 @@ impl SessionTimer {
 
     /// The same with a longer interval, as a 422 asks.
     pub(super) fn at_least(self, min_se_secs: u32) -> Self {
-        SessionTimer { expires_secs: self.expires_secs.max(min_se_secs), ..self }
+        let min_se_secs = self.min_se_secs.max(min_se_secs);
+        SessionTimer { expires_secs: self.expires_secs.max(min_se_secs), min_se_secs, ..self }
     }
 
     /// When it has to be refreshed by us: after half of it (RFC 4028 §7.4).
@@ -102,7 +107,7 @@ impl SessionTimer {
     /// What a refresh of ours says of it (RFC 4028 §7.4).
     pub(super) fn write_request(&self, writer: &mut Writer) {
         writer.field("Session-Expires", format_args!("{};refresher=uac", self.expires_secs));
-        writer.field("Min-SE", MIN_SE_SECS);
+        writer.field("Min-SE", self.min_se_secs);
     }
 }
 
@@ -111,7 +116,7 @@ mod tests {
     use super::*;
 
     fn timer(secs: u32, is_ours: bool) -> SessionTimer {
-        SessionTimer { expires_secs: secs, is_ours, peer_supports: true }
+        SessionTimer { expires_secs: secs, is_ours, peer_supports: true, min_se_secs: MIN_SE_SECS }
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Sources {
         self.neighbours.len()
     }
 
-    fn is_neighbour(&self, flow: Flow) -> bool {
+    pub(super) fn is_neighbour(&self, flow: Flow) -> bool {
         let by_address = flow.transport != Transport::Tls
             && self.addresses.contains(&flow.remote.ip().to_canonical());
         by_address || flow.connection.is_some_and(|id| self.neighbours.contains(&id))
@@ -101,6 +101,16 @@ impl Endpoint {
         (Reach { overload: self.sources.feedback(flow, via), ..reach }, reply_to)
     }
 
+    /// Whether this flow's owner is known by more than what it sends.
+    pub(super) fn is_known(&self, flow: Flow) -> bool {
+        self.identity_of(flow).is_some() || self.sources.is_neighbour(flow)
+    }
+
+    /// Whose connection this is, where that is known.
+    pub(super) fn identity_of(&self, flow: Flow) -> Option<u64> {
+        flow.connection.and_then(|id| self.identities.get(&id)).copied()
+    }
+
     /// Closes a stream that nothing sensible comes on. A neighbour carries the mistakes of others.
     pub(super) fn give_up_on(&mut self, flow: Flow) {
         if flow.connection.is_some() && !self.sources.is_neighbour(flow) {
@@ -111,9 +121,10 @@ impl Endpoint {
     /// Refuses what begins something new and comes too often from one source. True if it was one too many. What
     /// belongs to something that was let in before is never counted.
     pub(super) fn refuse_flood(&mut self, incoming: &Incoming<'_>) -> bool {
-        let is_new = incoming.message.to().tag().is_none()
-            && !matches!(incoming.request.method, Method::Ack | Method::Cancel);
-        if !is_new || self.sources.take_request(incoming.now, incoming.flow) {
+        let is_of_another = matches!(incoming.request.method, Method::Ack | Method::Cancel)
+            || self.find_dialog(incoming).is_some()
+            || self.is_in_subscription(incoming.message);
+        if is_of_another || self.sources.take_request(incoming.now, incoming.flow) {
             return false;
         }
         self.show_refused(incoming.flow, Overflow::Source);

@@ -55,7 +55,7 @@ impl Endpoint {
         if is_from_subscriber && subscription.is_some_and(|s| self.is_late(s, message)) {
             return self.respond_stateless(incoming, &Rejection::new(500));
         }
-        if let Some(why) = self.transactions_overflow() {
+        if let Some(why) = self.transactions_overflow(incoming.flow) {
             self.show_refused(incoming.flow, why);
             let after = self.retry_after();
             return self.respond_stateless(incoming, &Rejection::new(503).with_retry_after(after));
@@ -114,6 +114,14 @@ impl Endpoint {
         let found = *self.notifier.dialogs.get(&key)?;
         let watch = self.notifier.watches.get(&found)?;
         (watch.event_id.as_deref() == id && watch.ending.is_none()).then_some(found)
+    }
+
+    /// Whether this names a subscription that is there.
+    pub(super) fn is_in_subscription(&self, message: &Message<'_>) -> bool {
+        let Some(local_tag) = message.to().tag() else { return false };
+        let remote_tag = message.from().tag().unwrap_or_default();
+        let key = self.keys.dialog(message.call_id(), local_tag, remote_tag);
+        self.notifier.dialogs.contains_key(&key)
     }
 
     fn is_subscriber(&self, subscription: Subscription, flow: Flow) -> bool {

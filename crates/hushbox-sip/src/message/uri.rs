@@ -165,6 +165,12 @@ impl<'a> Uri<'a> {
         self.headers
     }
 
+    /// The URI without its header part: what may stand in a Request-URI (RFC 3261 §19.1.1).
+    pub fn without_headers(&self) -> &'a [u8] {
+        let part = self.headers.map_or(0, |headers| headers.len() + 1);
+        self.text.get(..self.text.len() - part).unwrap_or(self.text)
+    }
+
     /// Whether two URIs mean the same user at the same host (RFC 3261 §19.1.4, without the
     /// parameters, which proxies add and drop).
     pub fn same_resource(&self, other: &Uri<'_>) -> bool {

@@ -45,6 +45,14 @@ impl InviteServer {
         matches!(self.state, State::Proceeding { .. })
     }
 
+    /// The 100 of one that has no final response.
+    pub(crate) fn trying(&self) -> Option<Bytes> {
+        match &self.state {
+            State::Proceeding { trying } => Some(trying.clone()),
+            State::Accepted { .. } | State::Completed { .. } | State::Confirmed { .. } => None,
+        }
+    }
+
     /// The INVITE came again: what to send.
     pub(crate) fn handle_invite(&self) -> Option<Bytes> {
         match &self.state {

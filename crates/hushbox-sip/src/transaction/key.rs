@@ -27,13 +27,19 @@ impl Keys {
     }
 
     /// RFC 3261 §17.2.3: branch, `sent-by` and method; without the magic cookie what RFC 2543
-    /// compared. ACK and CANCEL find their INVITE by `method`. The peer is part of it: a branch
-    /// that leaks is of no use to anybody else.
-    pub(crate) fn transaction(&self, flow: &Flow, m: &Message<'_>, method: Method<'_>) -> Key {
+    /// compared. ACK and CANCEL find their INVITE by `method`. Whose it is is part of it: a branch
+    /// that leaks is of no use to anybody else. Who is known may use any of its connections.
+    pub(crate) fn transaction(
+        &self,
+        flow: &Flow,
+        identity: Option<u64>,
+        m: &Message<'_>,
+        method: Method<'_>,
+    ) -> Key {
         let via = m.via();
         let host = via.host().to_ascii_lowercase();
         let port = via.port().unwrap_or_default().to_be_bytes();
-        let peer = peer(flow);
+        let peer = peer(flow, identity);
         match via.branch() {
             Some(branch) => self.key(
                 b"transaction",
@@ -72,6 +78,11 @@ impl Keys {
         hex::encode(self.key(b"tag", &[&transaction.0]).0)
     }
 
+    /// A tag for what can't be read as a transaction: from the topmost Via and the Call-ID as they came.
+    pub(crate) fn tag_of_malformed(&self, via: &[u8], call_id: &[u8]) -> String {
+        hex::encode(self.key(b"tag of malformed", &[via, call_id]).0)
+    }
+
     /// What stands for a Call-ID in logs.
     pub(crate) fn call_id_hash(&self, call_id: &[u8]) -> u64 {
         let Key([a, b, c, d, e, f, g, h, ..]) = self.key(b"log", &[call_id]);
@@ -91,19 +102,24 @@ impl Keys {
     }
 }
 
-/// A peer's address and connection, as bytes.
-fn peer(flow: &Flow) -> [u8; 27] {
-    let mut bytes = [0; 27];
-    let (ip, port) = (flow.remote.ip(), flow.remote.port());
-    let connection = flow.connection.map_or(u64::MAX, |c| c.0);
-    let ip = match ip {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
+/// Whose transaction it is, as bytes: an identity's, else a connection's, else (on UDP) a machine's, whose port a NAT
+/// may change between two copies.
+fn peer(flow: &Flow, identity: Option<u64>) -> [u8; 17] {
+    let mut bytes = [0; 17];
+    let number = |n: u64| (u128::from(n)).to_be_bytes();
+    let (kind, whose) = match (identity, flow.connection) {
+        (Some(identity), _) => (0, number(identity)),
+        (None, Some(connection)) => (1, number(connection.0)),
+        (None, None) => (
+            2,
+            match flow.remote.ip() {
+                IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+                IpAddr::V6(v6) => v6.octets(),
+            },
+        ),
     };
-    bytes[..16].copy_from_slice(&ip.octets());
-    bytes[16..18].copy_from_slice(&port.to_be_bytes());
-    bytes[18..26].copy_from_slice(&connection.to_be_bytes());
-    bytes[26] = flow.transport as u8;
+    bytes[..16].copy_from_slice(&whose);
+    bytes[16] = kind;
     bytes
 }
 

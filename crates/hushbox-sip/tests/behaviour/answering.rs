@@ -250,3 +250,23 @@ fn a_challenge_is_a_401_with_a_field_for_each_algorithm() {
     let (_, invite) = world.invited();
     assert_eq!(invite.authorization.expect("credentials").username(), "jane");
 }
+
+/// A caller who has a 100 repeats nothing, and would wait for ever where the one 401 is lost.
+#[test]
+fn a_challenge_at_once_comes_without_a_100_before_it() {
+    use hushbox_sip::{Algorithm, Authenticator, Event, Input, Output};
+    let mut world = World::new();
+    let mut authenticator = Authenticator::new("hushbox", [1; 32]);
+    let challenges = authenticator.challenges(1, &[Algorithm::Sha256], false);
+    let text = invite(udp()).text();
+    let now = world.now();
+    world.endpoint.handle_input(now, Input::Datagram { flow: udp(), bytes: text.as_bytes() });
+    let Output::Event(Event::Invite { session, .. }) = world.endpoint.poll_output() else {
+        panic!("the call comes first")
+    };
+    world.endpoint.challenge(now, session, challenges);
+    world.advance(SECOND);
+    assert_eq!(world.statuses(), [401]);
+    world.receive(udp(), &text);
+    assert_eq!(world.statuses(), [401], "and a repetition gets it again");
+}

@@ -110,3 +110,20 @@ fn the_reason_of_a_cancel_or_bye_is_told() {
         assert_eq!(world.statuses(), [200]);
     }
 }
+
+#[test]
+fn a_cancel_counts_over_another_connection_of_the_same_peer_and_of_nobody_else() {
+    let mut world = World::new();
+    for connection in [1, 2] {
+        world.endpoint.identify(hushbox_sip::ConnectionId(connection), 7);
+    }
+    world.receive(tls(1), &invite(tls(1)).text());
+    world.invited();
+    world.sent.clear();
+    let cancel = request(tls(1), "CANCEL", 1).branch("INVITE1").text();
+    world.receive(tls(3), &cancel);
+    assert_eq!(world.statuses(), [481]);
+    world.receive(tls(2), &cancel);
+    assert_eq!(world.statuses(), [200, 487]);
+    assert_eq!(world.event_names(), ["Cancelled", "Terminated"]);
+}

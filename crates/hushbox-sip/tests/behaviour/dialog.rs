@@ -189,3 +189,47 @@ fn the_latest_connection_of_a_peer_is_the_dialogs() {
     world.advance(40 * SECOND);
     world.assert_empty();
 }
+
+#[test]
+fn what_a_request_in_a_dialog_requires_and_is_not_there_gets_420() {
+    for method in ["OPTIONS", "BYE"] {
+        let mut world = World::new();
+        let (_, tag) = world.established(udp());
+        let request = request(udp(), method, 2).tagged(&tag).header("Require: foo");
+        world.receive(udp(), &request.text());
+        let refusal = world.only_sent();
+        assert_eq!(
+            (refusal.status(), refusal.header("Unsupported")),
+            (420, Some("foo")),
+            "{method}"
+        );
+        assert!(world.events.is_empty());
+    }
+}
+
+/// RFC 3261 section 19.1.1: a Request-URI has no header part.
+#[test]
+fn the_header_part_of_a_contact_is_left_out_of_our_request_uri() {
+    let bye = bye_after(invite(udp()).contact("<sip:jane@192.0.2.1:5070?Subject=x>"));
+    assert!(bye.text.starts_with("BYE sip:jane@192.0.2.1:5070 SIP/2.0\r\n"), "{}", bye.text);
+}
+
+/// RFC 3261 section 12.1.1: the topmost Record-Route decides, and Contact where there is none.
+#[test]
+fn a_peer_that_is_reached_by_sips_gets_a_sips_contact() {
+    for (extra, expected) in [
+        (invite(tls(1)).contact("<sips:jane@192.0.2.1>"), "<sips:"),
+        (invite(tls(1)).header("Record-Route: <sips:p.example.com;lr>"), "<sips:"),
+        (
+            invite(tls(1)).contact("<sips:j@x>").header("Record-Route: <sip:p.example.com;lr>"),
+            "<sip:",
+        ),
+    ] {
+        let mut world = World::new();
+        world.receive(tls(1), &extra.text());
+        let (session, _) = world.invited();
+        world.answer(session);
+        let ok = world.take_sent().pop().expect("a 200");
+        assert!(ok.header("Contact").is_some_and(|c| c.starts_with(expected)), "{}", ok.text);
+    }
+}

@@ -77,3 +77,17 @@ fn debug_shows_no_uri_and_no_body() {
         assert!(!shown.to_lowercase().contains(secret), "{secret} in {shown}");
     }
 }
+
+#[test]
+fn a_malformed_request_is_answered_with_a_tag_and_with_the_same_one_again() {
+    let mut world = World::new();
+    let broken = request(udp(), "OPTIONS", 1).text().replace("CSeq: 1 OPTIONS", "CSeq: 1 INVITE");
+    world.receive(udp(), &broken);
+    let first = world.only_sent();
+    assert_eq!((first.status(), first.to_tag().len()), (400, 32), "RFC 3261 section 8.2.6.2");
+    world.receive(udp(), &broken);
+    assert_eq!(world.only_sent().to_tag(), first.to_tag());
+    let tagged = request(udp(), "OPTIONS", 1).tagged("theirs").text();
+    world.receive(udp(), &tagged.replace("CSeq: 1 OPTIONS", "CSeq: 1 INVITE"));
+    assert_eq!(world.only_sent().to_tag(), "theirs");
+}

@@ -353,3 +353,20 @@ fn nothing_is_refreshed_after_hanging_up() {
     world.advance(20 * SECOND);
     assert!(world.take_sent().iter().all(|s| s.text.starts_with("BYE ")));
 }
+
+#[test]
+fn the_longest_min_se_of_the_dialog_is_repeated_from_then_on() {
+    let mut world = World::new();
+    let headers = ["Session-Expires: 90;refresher=uas", "Supported: timer", "Allow: UPDATE"];
+    established(&mut world, &headers);
+    world.advance(45 * SECOND);
+    let refresh = world.only_sent();
+    assert_eq!(refresh.header("Min-SE"), Some("90"));
+    let refused =
+        response(&refresh, 422).replace("Content-Length", "Min-SE: 200\r\nContent-Length");
+    world.receive(udp(), &refused);
+    world.advance(SECOND / 10);
+    let again = world.only_sent();
+    assert_eq!(again.header("Session-Expires"), Some("200;refresher=uac"));
+    assert_eq!(again.header("Min-SE"), Some("200"));
+}

@@ -142,3 +142,34 @@ fn who_is_no_neighbour_or_does_not_take_part_is_told_nothing() {
         assert!(via.contains(offered) && !via.contains("oc=") && !via.contains("oc-seq"), "{via}");
     }
 }
+
+#[test]
+fn an_invented_tag_is_counted_like_any_stranger_and_nothing_is_kept_of_it() {
+    let mut world = World::with_limits(few());
+    for number in 1..=9 {
+        let invite = invite(tls(1)).tagged("invented").call_id(&format!("call{number}"));
+        world.receive(tls(1), &invite.text());
+    }
+    assert_eq!(world.statuses(), [481, 481, 481, 481, 481, 503, 503, 503, 503]);
+    assert_eq!(world.endpoint.load().transactions, 0);
+    world.advance(2 * SECOND);
+    world.receive(udp(), &invite(udp()).tagged("invented").text());
+    world.advance(33 * SECOND);
+    assert_eq!(world.statuses(), [481], "a forged source is told once");
+    world.close(tls(1));
+    world.assert_empty();
+}
+
+#[test]
+fn strangers_leave_a_share_of_the_transactions_to_who_is_known() {
+    let mut world = World::with_limits(Limits { transactions_max: 8, ..Limits::default() });
+    let call =
+        |flow, number| invite(flow).call_id(&format!("call{number}")).branch(&format!("b{number}"));
+    for number in 0..7 {
+        world.receive(tls(1), &call(tls(1), number).text());
+    }
+    assert_eq!(world.statuses(), [100, 100, 100, 100, 100, 100, 503]);
+    world.endpoint.identify(ConnectionId(2), 7);
+    world.receive(tls(2), &call(tls(2), 8).text());
+    assert_eq!(world.statuses(), [100]);
+}

@@ -188,3 +188,16 @@ fn a_branch_without_the_cookie_identifies_nothing() {
     world.receive(udp(), &old("one"));
     assert_eq!(world.event_names(), ["Invite", "Invite"]);
 }
+
+#[test]
+fn a_copy_from_another_port_of_the_same_machine_is_a_repetition() {
+    let mut world = World::new();
+    let text = invite(udp()).text();
+    world.receive(udp(), &text);
+    world.invited();
+    assert_eq!(world.statuses(), [100]);
+    let other = hushbox_sip::Flow { remote: address("192.0.2.1:6070"), ..udp() };
+    world.receive(other, &text);
+    assert_eq!(world.only_sent().flow, other, "with its 100 again");
+    assert!(world.events.is_empty(), "and there is one call");
+}
