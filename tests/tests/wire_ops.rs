@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::ops::ControlFlow;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hushbox_audit::{Event, EventName, Who};
 use hushbox_backend::audit_file::AuditReader;
@@ -167,6 +167,48 @@ fn a_call_is_traced_by_its_id_and_nothing_in_the_trace_names_anybody() {
     assert!(table.starts_with("SECONDS  WAY"), "{table}");
     let unknown = trial.command(&["trace", "ffffffffffffffff"]);
     assert!(!unknown.status.success());
+}
+
+#[test]
+fn requests_that_one_source_sends_too_often_are_counted_and_a_trunk_is_never_too_often() {
+    const BURST: u32 = 40;
+    let mut trial = Trial::create(&["--lab-udp", "127.0.0.1:0"]);
+    trial.configure("limits", "requests_per_source_max = 1");
+    trial.serve();
+    let to = trial.address("lab_udp");
+    for from in [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2)] {
+        let socket = UdpSocket::bind((from, 0)).expect("a socket");
+        let local = socket.local_addr().expect("an address");
+        for number in 0..BURST {
+            let options = format!(
+                "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK{number}\r\n\
+                 Max-Forwards: 70\r\nFrom: <sip:a@pbx.example>;tag=1\r\nTo: <sip:{to}>\r\n\
+                 Call-ID: burst{number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            );
+            socket.send_to(options.as_bytes(), to).expect("sent");
+        }
+    }
+    let trunk = trial.list(&["trunk", "list"]);
+    let trunk = trunk[0]["name"].as_str().expect("a name");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let came = |series: &BTreeMap<String, f64>, trunk: &str| {
+        let labels = format!("method=\"OPTIONS\",transport=\"udp\",trunk=\"{trunk}\"");
+        series.get(&format!("hushbox_sip_requests_total{{{labels}}}")).copied().unwrap_or(0.0)
+    };
+    let series = loop {
+        let series = metrics(trial.address("ops"));
+        if came(&series, "none") + came(&series, trunk) >= f64::from(2 * BURST) {
+            break series;
+        }
+        assert!(Instant::now() < deadline, "not all requests came");
+    };
+    let refused = |trunk: &str| {
+        let labels = format!("reason=\"source\",trunk=\"{trunk}\"");
+        series[&format!("hushbox_sip_requests_refused_total{{{labels}}}")]
+    };
+    assert_eq!(came(&series, trunk), f64::from(BURST));
+    assert_eq!(refused(trunk), 0.0);
+    assert!(refused("none") >= 1.0, "{} refused", refused("none"));
 }
 
 /// What the audit log has of who looked at traces.
