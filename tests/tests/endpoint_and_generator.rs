@@ -130,6 +130,7 @@ impl Application {
             }
             Event::Notified { .. }
             | Event::SubscriptionEnding { .. }
+            | Event::Reached { .. }
             | Event::Unsubscribed { .. } => {}
             Event::Acknowledged { session, answer } => {
                 if let (Some(answer), Some(leg)) = (answer, &mut self.leg) {

@@ -208,6 +208,13 @@ impl Lamps {
         }
     }
 
+    /// No way was to be had to one that could not be told: it is tried again.
+    pub fn unreached(&mut self, now: Instant, watcher: Watcher, after: Option<Duration>) {
+        if self.lamps.get(&watcher).is_some_and(|lamp| lamp.unreachable) {
+            self.answered(now, watcher, Answer::NoWay, after);
+        }
+    }
+
     /// The lamps there are.
     pub fn watchers(&self) -> impl Iterator<Item = (Watcher, MailboxId)> + '_ {
         self.lamps.iter().map(|(watcher, lamp)| (*watcher, lamp.mailbox))

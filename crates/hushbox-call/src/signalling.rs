@@ -14,6 +14,7 @@ mod interface;
 mod kept;
 mod overload;
 mod places;
+mod reaching;
 mod registrations;
 mod shown_caller;
 #[cfg(test)]
@@ -54,6 +55,7 @@ pub use interface::{
 use overload::Overload;
 pub use overload::{Part, Strain};
 use places::Places;
+use reaching::Reaching;
 use registrations::Registrations;
 use shown_caller::shown_caller;
 pub use subscriptions::Lamp;
@@ -77,6 +79,7 @@ pub struct Signalling {
     watching: BTreeMap<Subscription, Watching>,
     lamps: Lamps,
     unasked: Unasked,
+    reaching: Reaching,
     places: Places,
     flood: Flood,
     overload: Overload,
@@ -114,6 +117,7 @@ impl Signalling {
             watching: BTreeMap::new(),
             lamps: Lamps::new(config.mwi.notifies_per_second, config.mwi.compare_every),
             unasked: Unasked::default(),
+            reaching: Reaching::default(),
             places: Places::new(&config.admission),
             overload: Overload::default(),
             registrations: Registrations::default(),
@@ -167,7 +171,9 @@ impl Signalling {
             }
             Input::Register(settings) => self.register(now, settings),
             Input::Located { look_up, destinations } => {
-                if !self.located_unasked(now, look_up, &destinations) {
+                if !self.located_unasked(now, look_up, &destinations)
+                    && !self.located_next_hop(now, look_up, &destinations)
+                {
                     self.located(now, look_up, destinations);
                 }
             }
@@ -320,6 +326,7 @@ impl Signalling {
             Event::SubscriptionEnding { subscription } => {
                 self.lamps.refresh(now.monotonic, Watcher::Subscription(subscription));
             }
+            Event::Reached { subscription, found } => self.reached(now, subscription, found),
             Event::Unsubscribed { subscription, .. } => self.unsubscribed(subscription),
             Event::Elsewhere { session, id, request } => {
                 self.elsewhere(now, session, id, &request);

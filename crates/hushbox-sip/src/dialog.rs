@@ -106,6 +106,11 @@ impl Dialog {
         &self.remote_target
     }
 
+    /// Where requests go next: the first route, strict or loose, else their target (RFC 3261 §12.2.1.1).
+    pub(crate) fn next_hop(&self) -> &[u8] {
+        self.route_set.first().map_or(&self.remote_target, |first| &first.uri)
+    }
+
     /// The Record-Route values, in order.
     pub(crate) fn routes(&self) -> impl Iterator<Item = &[u8]> {
         self.route_set.iter().map(|route| route.text.as_slice())

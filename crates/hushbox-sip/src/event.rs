@@ -116,6 +116,13 @@ pub enum Event {
         /// The subscription.
         subscription: Subscription,
     },
+    /// Whether there is a way to a subscriber that [`crate::Endpoint::connect_to`] was asked to reach.
+    Reached {
+        /// The subscription.
+        subscription: Subscription,
+        /// Whether there is one; without, none of the destinations took a connection.
+        found: bool,
+    },
     /// A subscription is over: always its last event, and exactly once.
     Unsubscribed {
         /// The subscription.
@@ -168,6 +175,9 @@ impl fmt::Debug for Event {
             }
             Event::SubscriptionEnding { subscription } => {
                 return write!(f, "SubscriptionEnding({})", subscription.0);
+            }
+            Event::Reached { subscription, found } => {
+                return write!(f, "Reached({}, {found})", subscription.0);
             }
             Event::Unsubscribed { subscription, how } => {
                 return write!(f, "Unsubscribed({}, {how:?})", subscription.0);

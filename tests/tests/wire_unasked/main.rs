@@ -1,13 +1,16 @@
-//! A PBX that is told of lamps without having subscribed, over TLS and real sockets: a message comes and goes, the PBX
-//! has a bad moment, the server is killed, and the directory turns it off.
+//! A PBX that Hushbox connects to so that it tells it of lamps, over TLS and real sockets. One has not subscribed: a
+//! message comes and goes, the PBX has a bad moment, the server is killed, and the directory turns it off. One has
+//! subscribed, and its connection is gone.
 
 mod pbx;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hushbox_load::message::{Message, Writer};
 use hushbox_load::scenario;
 use hushbox_load::script::{Keys, Step};
+use hushbox_load::transport::{Connection, Transport};
 use hushbox_tests::calls::{delivered, forwarded, leave_at_once, owner, run, speech};
 use hushbox_tests::trial::Trial;
 use pbx::{Heard, ListeningPbx};
@@ -186,4 +189,76 @@ fn a_pbx_that_takes_no_such_notify_is_said_in_the_log_and_in_explain() {
     });
     let log = trial.stop();
     assert_eq!(log.matches("refuses what it is told of a lamp unasked").count(), 1, "{log}");
+}
+
+/// Subscribes as the trunk, with this Contact, takes the first NOTIFY, and goes without a word.
+async fn subscribe_and_go(trial: &Trial, contact: &str) {
+    let identity = forwarded(trial, "1001").identity;
+    let connection = Connection::open(Transport::Tls, trial.address("tls"), &identity).await;
+    let mut connection = connection.expect("a connection");
+    let uri = "sip:1001@clinic.example";
+    let subscribe = Writer::new(&format!("SUBSCRIBE {uri} SIP/2.0"))
+        .header("Via", &format!("SIP/2.0/TLS {};branch=z9hG4bKgone", connection.local))
+        .header("Max-Forwards", "70")
+        .header("From", &format!("<{uri}>;tag=mine"))
+        .header("To", &format!("<{uri}>"))
+        .header("Call-ID", "wire-gone")
+        .header("CSeq", "1 SUBSCRIBE")
+        .header("Contact", &format!("<{contact}>"))
+        .header("Event", "message-summary")
+        .header("Expires", "600");
+    connection.send(&subscribe.end()).await.expect("sent");
+    loop {
+        match connection.receive().await.expect("a message") {
+            Message::Response(response) => assert_eq!(response.status, 200, "{response:?}"),
+            Message::Request(notify) => {
+                let mut writer = Writer::new("SIP/2.0 200 OK");
+                for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
+                    for value in notify.headers.all(name) {
+                        writer = writer.header(name, value);
+                    }
+                }
+                return connection.send(&writer.end()).await.expect("sent");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pbx_that_has_subscribed_and_whose_connection_is_gone_is_connected_to() {
+    let mut trial = Trial::start(&[]);
+    run_wire(async {
+        let mut listening = ListeningPbx::listen(&trial).await;
+        let contact = format!("sip:pbx@{};transport=tls", listening.address);
+        subscribe_and_go(&trial, &contact).await;
+        leave_a_message(&trial, "1001", 1);
+        let mut number = 0;
+        for again in [false, true] {
+            if again {
+                tokio::task::block_in_place(|| {
+                    trial.kill();
+                    trial.serve();
+                });
+            }
+            loop {
+                let heard = listening.next().await;
+                let headers = &heard.request.headers;
+                assert_eq!(
+                    (heard.request.method.as_str(), &heard.request.uri),
+                    ("NOTIFY", &contact)
+                );
+                assert_eq!(headers.first("Call-ID"), Some("wire-gone"), "in its dialog");
+                assert!(headers.first("To").is_some_and(|to| to.ends_with(";tag=mine")));
+                let state = headers.first("Subscription-State").expect("a state");
+                assert!(state.starts_with("active;expires="), "{state}");
+                let (cseq, _) = headers.cseq().expect("CSeq");
+                assert!(cseq > number, "numbers go on");
+                number = cseq;
+                heard.answer("200 OK", &[]);
+                if heard.body().contains("Voice-Message: 1/0") {
+                    break;
+                }
+            }
+        }
+    });
 }

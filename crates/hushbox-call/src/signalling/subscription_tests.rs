@@ -356,3 +356,87 @@ fn a_telephone_that_refuses_a_notify_has_no_subscription_any_more() {
     phone.advance(5);
     assert_eq!(phone.take_sent(), [""; 0]);
 }
+
+/// What a PBX whose connection is gone does when one is opened to it.
+fn notified_elsewhere(mut pbx: Phone, listens: bool) -> (Phone, Vec<hushbox_sip::Destination>) {
+    let mut connected = Vec::new();
+    let at = |output: &Output| matches!(output, Output::Locate { .. } | Output::Connect { .. });
+    while let Some(next) = pbx.outputs.iter().position(at) {
+        match pbx.outputs.remove(next) {
+            Output::Locate { look_up, target } => {
+                assert_eq!(target.host(), "phone", "its Contact");
+                let remote = "198.51.100.7:5061".parse().unwrap();
+                let name = Some(target.host().to_owned());
+                let by = |transport| hushbox_sip::Destination::new(transport, remote, name.clone());
+                let destinations = vec![by(Transport::Tcp), by(Transport::Tls)];
+                pbx.input(Input::Located { look_up, destinations });
+            }
+            Output::Connect { attempt, destination } => {
+                connected.push(destination);
+                pbx.flow.connection = Some(ConnectionId(9));
+                let flow = pbx.flow;
+                pbx.input(if listens {
+                    Input::Opened { attempt, flow, peer: Peer::Trunk(TRUNK) }
+                } else {
+                    Input::Unopened { attempt }
+                });
+            }
+            _ => {}
+        }
+    }
+    (pbx, connected)
+}
+
+/// A PBX with a subscription whose connection is gone, and whose mailbox has a new message.
+fn pbx_that_is_gone(peer: Peer) -> Phone {
+    let mut pbx = Phone::new(peer);
+    pbx.subscribed();
+    let flow = pbx.flow;
+    pbx.input(Input::StreamClosed { flow });
+    pbx.advance(5);
+    pbx.outputs.clear();
+    pbx.counts.new = 1;
+    pbx.input(Input::MailboxChanged(mailbox_id("1001")));
+    assert_eq!(pbx.take_sent(), [""; 0]);
+    pbx
+}
+
+#[test]
+fn a_pbx_whose_connection_is_gone_is_connected_to_and_told() {
+    let (mut pbx, connected) = notified_elsewhere(pbx_that_is_gone(Peer::Trunk(TRUNK)), true);
+    assert_eq!(connected.len(), 1, "never in the clear: {connected:?}");
+    assert_eq!(connected[0].transport, Transport::Tls);
+    assert_eq!(connected[0].name.as_deref(), Some("phone"));
+    let notify = pbx.answers(200);
+    assert!(notify.contains("Voice-Message: 1/0"), "{notify}");
+    let lamp = pbx.signalling.lamps(mailbox_id("1001")).1[0];
+    assert!(!lamp.report.pending && lamp.report.taken.is_some_and(|taken| taken.new == 1));
+}
+
+#[test]
+fn a_pbx_that_takes_no_connection_is_tried_again_later_and_a_telephone_never() {
+    let (mut pbx, connected) = notified_elsewhere(pbx_that_is_gone(Peer::Trunk(TRUNK)), false);
+    assert_eq!(connected.len(), 1);
+    pbx.advance(14);
+    let (mut pbx, connected) = notified_elsewhere(pbx, true);
+    assert_eq!(connected.len(), 0);
+    pbx.advance(1);
+    let (mut pbx, connected) = notified_elsewhere(pbx, true);
+    assert_eq!(connected.len(), 1);
+    pbx.answers(200);
+
+    let (_, connected) = notified_elsewhere(pbx_that_is_gone(device("c7001")), true);
+    assert_eq!(connected.len(), 0);
+}
+
+#[test]
+fn a_pbx_is_told_after_a_restart_by_a_connection_of_ours() {
+    let mut pbx = Phone::new(Peer::Trunk(TRUNK));
+    pbx.subscribed();
+    let row = pbx.kept.pop().expect("kept");
+    let mut pbx = Phone::new(Peer::Nobody);
+    pbx.counts.new = 2;
+    pbx.input(Input::Restore(vec![row]));
+    let (mut pbx, _) = notified_elsewhere(pbx, true);
+    assert!(pbx.answers(200).contains("Voice-Message: 2/0"));
+}

@@ -271,6 +271,9 @@ impl Signalling {
         let body = MessageSummary::new(watching.account.clone(), counts).to_bytes();
         let went_out = self.endpoint.notify(at, subscription, &body) == Sending::Sent;
         self.lamps.sent(now, Watcher::Subscription(subscription), counts, went_out);
+        if !went_out {
+            self.reach(now, subscription);
+        }
     }
 
     /// Those who may watch no more are told so.

@@ -129,6 +129,10 @@ fn state(lamp: &Lamp, told: Option<Told>, counts: Counts) -> String {
         Some(Answer::NoWay) if lamp.subscription.is_none() => {
             "it was not told: it could not be reached; it is told again later".to_owned()
         }
+        Some(Answer::NoWay) if matches!(lamp.owner, CertificateOwner::Trunk(_)) => {
+            "it was not told: its connection is gone; another one is tried again and again"
+                .to_owned()
+        }
         Some(Answer::NoWay) => {
             "it was not told: its connection is gone; it is told when it connects again".to_owned()
         }

@@ -7,6 +7,7 @@ mod in_dialog;
 mod invite;
 mod opened;
 mod outgoing;
+mod reach;
 mod receive;
 mod refresh;
 mod respond;

@@ -123,7 +123,7 @@ impl Endpoint {
     }
 
     /// A way that is open already.
-    fn way_to_destination(&self, destination: &Destination) -> Option<(Flow, bool)> {
+    pub(super) fn way_to_destination(&self, destination: &Destination) -> Option<(Flow, bool)> {
         if destination.transport == Transport::Udp {
             let remote = destination.remote;
             let mut sockets =
@@ -278,6 +278,7 @@ impl Endpoint {
         for id in self.waiting_for(attempt) {
             self.send_request(now, id, flow, false);
         }
+        self.reach_by(now, attempt, Some(flow));
     }
 
     /// A connection could not be opened.
@@ -285,6 +286,7 @@ impl Endpoint {
         for id in self.waiting_for(attempt) {
             self.fail_over(now, id, Undelivered::NoConnection);
         }
+        self.reach_by(now, attempt, None);
     }
 
     fn waiting_for(&self, attempt: Attempt) -> Vec<RequestId> {

@@ -1,6 +1,7 @@
 //! Subscriptions: their NOTIFYs, their time, their end (RFC 6665 §4.2.2, §4.4).
 
 use super::Endpoint;
+use super::reach::Reaching;
 use super::respond::Answerable;
 use super::timers::Timer;
 use crate::dialog::Dialog;
@@ -28,6 +29,8 @@ pub(super) struct Notifier {
     pub(super) asked: BTreeMap<RequestId, Asked>,
     pub(super) watches: BTreeMap<Subscription, Watch>,
     pub(super) dialogs: BTreeMap<Key, Subscription>,
+    /// Subscribers that are being connected to.
+    pub(super) reaching: BTreeMap<Subscription, Reaching>,
     /// NOTIFYs without a final answer.
     clients: BTreeMap<Key, NotifyClient>,
 }
@@ -95,7 +98,7 @@ impl Notifier {
 
     /// What else is held.
     pub(super) fn others(&self) -> usize {
-        self.asked.len() + self.dialogs.len()
+        self.asked.len() + self.dialogs.len() + self.reaching.len()
     }
 }
 
@@ -172,6 +175,7 @@ impl Endpoint {
         };
         self.timers.set(Timer::Notify(key), Some(client.transaction.deadline()));
         self.notifier.clients.insert(key, client);
+        self.touch(now, flow);
         self.transmit(flow, bytes);
         Sending::Sent
     }
@@ -267,6 +271,7 @@ impl Endpoint {
     pub(super) fn unsubscribe(&mut self, subscription: Subscription, how: Unsubscribed) {
         let Some(watch) = self.notifier.watches.remove(&subscription) else { return };
         self.notifier.dialogs.remove(&watch.dialog_key);
+        self.notifier.reaching.remove(&subscription);
         self.timers.set(Timer::Subscription(subscription), None);
         self.emit(Event::Unsubscribed { subscription, how });
     }

@@ -9,6 +9,7 @@ mod elsewhere;
 mod hanging_up;
 mod on_the_wire;
 mod outgoing;
+mod reaching;
 mod reinvite;
 mod session_timer;
 mod sources;

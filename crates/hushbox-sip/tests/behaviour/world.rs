@@ -139,6 +139,11 @@ impl World {
         request
     }
 
+    pub(crate) fn reach(&mut self, subscription: Subscription, destinations: Vec<Destination>) {
+        self.endpoint.connect_to(self.now, subscription, destinations);
+        self.drain();
+    }
+
     /// The attempt that must be the only one since the last look comes to this.
     pub(crate) fn connect(&mut self, flow: Option<Flow>) -> Destination {
         assert_eq!(self.attempts.len(), 1, "{:?}", self.attempts);

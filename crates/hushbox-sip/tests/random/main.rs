@@ -393,7 +393,9 @@ impl Run {
                 assert!(!self.unsubscribed.contains(subscription), "a subscription ends once");
                 self.unsubscribed.push(*subscription);
             }
-            Event::Notified { subscription, .. } | Event::SubscriptionEnding { subscription } => {
+            Event::Notified { subscription, .. }
+            | Event::SubscriptionEnding { subscription }
+            | Event::Reached { subscription, .. } => {
                 assert!(!self.unsubscribed.contains(subscription), "nothing comes after the end");
             }
             Event::Cancelled { session, .. }
