@@ -10,6 +10,7 @@ use hushbox_store::{
 };
 use tokio::sync::mpsc;
 
+use crate::fatal::Fatal;
 use crate::services::Services;
 use crate::signalling::ToSignallingTask;
 
@@ -85,9 +86,13 @@ enum Asked {
 
 impl Mwi {
     /// Starts the task.
-    pub fn start(services: Arc<Services>, says: mpsc::UnboundedSender<ToSignallingTask>) -> Self {
+    pub fn start(
+        services: Arc<Services>,
+        says: mpsc::UnboundedSender<ToSignallingTask>,
+        fatal: &Fatal,
+    ) -> Self {
         let (sender, asked) = mpsc::unbounded_channel();
-        tokio::spawn(answer(asked, services, says));
+        fatal.task("lamps", answer(asked, services, says));
         Self(sender)
     }
 

@@ -74,11 +74,7 @@ impl SqliteIndex {
     /// and stays away.
     pub async fn open(data_folder: &Path) -> Result<SqliteIndex, BackendError> {
         let path = data_folder.join(INDEX_FILE);
-        if !is_there(&path)? {
-            nothing_beside(&path)?;
-            let what_to_do = "restore it from a backup";
-            return Err(BackendError::Missing { path, what_to_do });
-        }
+        must_be_there(&path)?;
         Self::connect(&path).await
     }
 
@@ -86,6 +82,7 @@ impl SqliteIndex {
     /// written: whose index this is must not come to depend on who has looked at it.
     pub async fn peek(data_folder: &Path, key: &str) -> Result<Option<Vec<u8>>, BackendError> {
         let path = data_folder.join(INDEX_FILE);
+        must_be_there(&path)?;
         let options = SqliteConnectOptions::new().filename(&path).read_only(true);
         // Without a write-ahead log nobody has it open, and what stands in the file is all. SQLite would make a log
         // to read it.
@@ -369,6 +366,14 @@ impl Index for SqliteIndex {
 
 fn is_there(path: &Path) -> Result<bool, BackendError> {
     path.try_exists().map_err(BackendError::io("look for", path))
+}
+
+fn must_be_there(path: &Path) -> Result<(), BackendError> {
+    if is_there(path)? {
+        return Ok(());
+    }
+    nothing_beside(path)?;
+    Err(BackendError::Missing { path: path.to_owned(), what_to_do: "restore it from a backup" })
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

@@ -169,7 +169,8 @@ async fn a_value_is_read_beside_a_server_and_without_one_and_nothing_is_left_beh
         let entries = std::fs::read_dir(folder.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>()
     };
-    assert!(SqliteIndex::peek(folder.path(), "head").await.is_err());
+    let error = SqliteIndex::peek(folder.path(), "head").await.unwrap_err();
+    assert!(matches!(error, BackendError::Missing { .. }), "{error}");
     let index = SqliteIndex::create(folder.path()).await.unwrap();
     for value in [1, 2] {
         let put = IndexRequest::MetaPut { key: "head".to_owned(), value: vec![value] };

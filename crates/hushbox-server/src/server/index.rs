@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use super::ServerError;
 
-/// How long closing may take: a backup that reads the file holds it up.
-const CLOSE_MAX: Duration = Duration::from_secs(5);
+/// How long closing may take. A backup that reads the file holds it up for as long as a statement waits, five seconds.
+const CLOSE_MAX: Duration = Duration::from_secs(8);
 
 /// Does something with the index of a data folder, and closes it whatever came of that.
 pub(super) async fn with_index<T>(

@@ -226,7 +226,7 @@ async fn serve(config: Config, sockets: Sockets, index: SqliteIndex) -> Result<(
         says: says.clone(),
         registrations: registrations::settings(&config, services.node)?,
         shards: shards.clone(),
-        mwi: mwi::Mwi::start(Arc::clone(&services), says.clone()),
+        mwi: mwi::Mwi::start(Arc::clone(&services), says.clone(), &fatal),
         load,
         watch: SipWatch::new(Arc::clone(&services.trace), services.directory()),
     };
