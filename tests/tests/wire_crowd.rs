@@ -1,5 +1,7 @@
 //! Many callers at once, callers who vanish, callers over IPv6: nothing that was said is lost.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use hushbox_load::crowd;
@@ -165,4 +167,31 @@ fn what_a_crowd_says_is_recorded_whole() {
         ended.len() == recorded && ended.iter().all(|line| line.contains(" lost=0 ")),
         "{ended:?}"
     );
+}
+
+/// A PBX's connection carries the calls of a whole site: what comes at once on it is answered, not cut.
+#[test]
+fn five_hundred_requests_in_one_write_are_all_answered_on_their_connection() {
+    const REQUESTS: usize = 500;
+    let trial = Trial::start(&["--lab-tcp", "127.0.0.1:0"]);
+    let mut stream = TcpStream::connect(trial.address("lab_tcp")).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+    let local = stream.local_addr().expect("an address");
+    let burst: String = (0..REQUESTS)
+        .map(|n| {
+            format!(
+                "OPTIONS sip:trial.example SIP/2.0\r\nVia: SIP/2.0/TCP {local};branch=z9hG4bKburst{n}\r\n\
+                 From: <sip:pbx@trial.example>;tag=a\r\nTo: <sip:trial.example>\r\nCall-ID: burst{n}\r\n\
+                 CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+            )
+        })
+        .collect();
+    stream.write_all(burst.as_bytes()).expect("written");
+    let mut answers = String::new();
+    while answers.matches("SIP/2.0 200 OK\r\n").count() < REQUESTS {
+        let mut piece = [0; 16 * 1024];
+        let length = stream.read(&mut piece).expect("an answer");
+        assert!(length > 0, "closed after {} answers", answers.matches("SIP/2.0 200").count());
+        answers.push_str(&String::from_utf8_lossy(&piece[..length]));
+    }
 }

@@ -34,8 +34,12 @@ pub const PASSWORD_FILE_BYTES: u64 = 1024;
 pub const READ_BYTES: usize = 16 * 1024;
 /// The largest datagram.
 pub const DATAGRAM_BYTES: usize = 64 * 1024;
-/// Messages that may wait for a slow peer; with the next one it is disconnected.
-pub const WRITE_QUEUE: usize = 64;
+/// Bytes that may wait for a slow peer; with the next message it is disconnected.
+pub const WRITE_QUEUE_BYTES: usize = 2 * 1024 * 1024;
+/// The same for a peer that nobody knows.
+pub const STRANGER_WRITE_QUEUE_BYTES: usize = 256 * 1024;
+/// Bytes that are written to a connection together.
+pub const WRITE_BATCH_BYTES: usize = 32 * 1024;
 /// What may wait for the signalling task. Streams then wait, datagrams are dropped: their senders repeat them.
 pub const ARRIVALS_QUEUE: usize = 1024;
 /// Connections that the system may hold for us before they are accepted.

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::client_certificates::Match;
 use crate::clock::Clock;
-use crate::listener::{Acquaintance, Arrival};
+use crate::listener::{Acquaintance, Arrival, WriteQueue};
 use crate::media_shard::strain::filled_percent;
 use crate::media_shard::{Shard, ToShard};
 use crate::metrics::EndpointGauges;
@@ -122,7 +122,7 @@ pub struct Load {
 
 /// The way to a connection.
 struct Writer {
-    queue: mpsc::Sender<Bytes>,
+    queue: WriteQueue,
     acquaintance: Acquaintance,
 }
 
@@ -378,10 +378,8 @@ impl Running {
                 }
             }
             Some(connection) => {
-                let slow = self
-                    .writers
-                    .get(&connection)
-                    .is_some_and(|writer| writer.queue.try_send(bytes).is_err());
+                let slow =
+                    self.writers.get(&connection).is_some_and(|writer| !writer.queue.send(bytes));
                 if slow {
                     tracing::info!("a peer that reads too slowly was disconnected");
                     self.writers.remove(&connection);

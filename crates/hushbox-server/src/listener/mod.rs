@@ -8,6 +8,7 @@ pub mod stream;
 pub mod tcp;
 pub mod tls;
 pub mod udp;
+mod write_queue;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,10 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use hushbox_sip::{Attempt, ConnectionId, Flow};
-use tokio::sync::mpsc;
 
 use crate::client_certificates::Match;
 pub use count::{Admitted, Connections, Place};
+pub use write_queue::{WriteQueue, write_queue};
 
 /// What a listener tells the signalling task. `P` is whom a certificate stands for.
 pub enum Arrival<P> {
@@ -37,7 +38,7 @@ pub enum Arrival<P> {
         /// Whose certificate was shown.
         peer: Match<P>,
         /// Takes what is to be sent; dropping it closes the connection once all is sent.
-        writer: mpsc::Sender<Bytes>,
+        writer: WriteQueue,
         /// Tells the connection that its peer is known, and may stay.
         acquaintance: Acquaintance,
         /// Which attempt of ours this was; `None` where the peer has connected.

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use hushbox_sip::{Attempt, Flow};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Acquaintance, Arrival, Place};
+use super::{Acquaintance, Arrival, Place, write_queue};
 use crate::client_certificates::Match;
 use crate::limits;
 use crate::metrics::Counted;
@@ -45,19 +45,19 @@ pub async fn carry<S, P>(
 {
     let Begun { flow, peer, attempt } = begun;
     let _counted = Counted::connection(flow.transport);
-    let (writer, queue) = mpsc::channel(limits::WRITE_QUEUE);
     let known = Acquaintance::default();
     // Whom we have called is no stranger.
     if matches!(peer, Match::One(_)) || attempt.is_some() {
         known.make();
     }
+    let (writer, queue) = write_queue(known.clone());
     let acquaintance = known.clone();
     let opened = Arrival::Opened { flow, peer, writer, acquaintance, attempt };
     if arrivals.send(opened).await.is_err() {
         return;
     }
     let (read, write) = tokio::io::split(stream);
-    let mut writing = std::pin::pin!(writing(write, queue));
+    let mut writing = std::pin::pin!(queue.write_to(write, limits::WRITE_MAX));
     let read_first = tokio::select! {
         () = reading(read, flow, &known, &arrivals) => true,
         () = writing.as_mut() => false,
@@ -113,22 +113,11 @@ async fn reading<R: AsyncRead + Unpin, P>(
     }
 }
 
-async fn writing<W: AsyncWrite + Unpin>(mut write: W, mut queue: mpsc::Receiver<Bytes>) {
-    while let Some(bytes) = queue.recv().await {
-        let sent = timeout(limits::WRITE_MAX, async {
-            write.write_all(&bytes).await?;
-            write.flush().await
-        });
-        if !matches!(sent.await, Ok(Ok(()))) {
-            return;
-        }
-    }
-    let _closed = timeout(limits::WRITE_MAX, write.shutdown()).await;
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use hushbox_sip::{ConnectionId, Transport};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
     use crate::listener::Connections;
@@ -158,7 +147,7 @@ mod tests {
         theirs.write_all(b"hello").await.expect("written");
         let Some(Arrival::Data { bytes, .. }) = heard.recv().await else { panic!("then data") };
         assert_eq!(&bytes[..], b"hello");
-        writer.send(Bytes::from_static(b"bye")).await.expect("queued");
+        assert!(writer.send(Bytes::from_static(b"bye")));
         drop(writer);
         let mut got = Vec::new();
         theirs.read_to_end(&mut got).await.expect("read");
@@ -178,7 +167,7 @@ mod tests {
         };
         theirs.shutdown().await.expect("half closed");
         assert!(matches!(heard.recv().await, Some(Arrival::Closed { .. })));
-        writer.send(Bytes::from_static(b"answer")).await.expect("queued");
+        assert!(writer.send(Bytes::from_static(b"answer")));
         drop(writer);
         let mut got = Vec::new();
         theirs.read_to_end(&mut got).await.expect("read");

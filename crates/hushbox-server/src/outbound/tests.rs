@@ -136,7 +136,6 @@ async fn a_name_that_is_not_there_leads_nowhere() {
 mod fail_over {
     use std::time::Duration;
 
-    use bytes::Bytes;
     use hushbox_sip::{
         Config, Endpoint, Event, HostPort, Input, Limits, Listener, Outgoing, Output,
     };
@@ -147,7 +146,7 @@ mod fail_over {
 
     use super::super::Connector;
     use super::*;
-    use crate::listener::{Arrival, Numbering};
+    use crate::listener::{Arrival, Numbering, WriteQueue};
 
     #[tokio::test]
     async fn a_registrar_that_refuses_connections_is_passed_over_for_the_next_of_its_srv_records() {
@@ -201,7 +200,7 @@ mod fail_over {
         let outgoing =
             Outgoing::new("OPTIONS", "sip:pbx.example", "<sip:a@b>", "<sip:c@d>", destinations);
         endpoint.send(now(), outgoing);
-        let mut writer = None::<mpsc::Sender<Bytes>>;
+        let mut writer = None::<WriteQueue>;
         let answered = async {
             loop {
                 match endpoint.poll_output() {
@@ -210,7 +209,7 @@ mod fail_over {
                     }
                     Output::Transmit { bytes, .. } => {
                         let writer = writer.as_ref().expect("a connection");
-                        writer.send(bytes).await.expect("queued");
+                        assert!(writer.send(bytes));
                     }
                     Output::Event(Event::Answered { response, .. }) => return response.status,
                     Output::Event(event) => panic!("{event:?}"),
