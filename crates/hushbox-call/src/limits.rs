@@ -67,7 +67,7 @@ pub const STRAIN_SILENT_MAX: Duration = Duration::from_secs(5);
 pub const STRAIN_PARTS_MAX: usize = 65;
 /// For how long a PBX keeps calls to itself that it was asked to (RFC 7339 §4.3), unless it hears something newer.
 pub const OVERLOAD_VALIDITY: Duration = Duration::from_secs(2);
-/// Wrong digests of an address that are answered at once in a [`WRONG_DIGEST_WINDOW`].
+/// Wrong digests of an address (of IPv6: a /64) that are answered at once in a [`WRONG_DIGEST_WINDOW`].
 pub const WRONG_DIGESTS_AT_ONCE: u32 = 10;
 /// The window in which they are counted.
 pub const WRONG_DIGEST_WINDOW: Duration = Duration::from_secs(60);
@@ -75,7 +75,7 @@ pub const WRONG_DIGEST_WINDOW: Duration = Duration::from_secs(60);
 pub const WRONG_DIGEST_DELAY: Duration = Duration::from_secs(1);
 /// How many of one address wait at once.
 pub const WRONG_DIGESTS_WAITING_MAX: usize = 100;
-/// Addresses whose wrong digests are counted.
+/// Addresses (of IPv6: /64) whose wrong digests are counted.
 pub const WRONG_DIGEST_ADDRESSES_MAX: usize = 4096;
 /// A subscription's shortest time; less than it is answered 423.
 pub const SUBSCRIPTION_SHORTEST: Duration = Duration::from_secs(60);

@@ -1,9 +1,10 @@
 //! Wrong digests: after ten a minute from an address its wrong ones wait. A right digest, a certificate and a trunk never do.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Instant;
 
+use hushbox_sip::rate::Source;
 use hushbox_sip::{Challenge, RequestId, Session};
 
 use crate::limits::{
@@ -43,18 +44,27 @@ struct Count {
 /// What is counted and what waits.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
-    counts: BTreeMap<IpAddr, Count>,
-    waiting: VecDeque<(Instant, IpAddr, Challenged, Vec<Challenge>)>,
+    counts: BTreeMap<Source, Count>,
+    /// Those of whom nothing waits, the oldest first: who goes when another comes.
+    idle: BTreeSet<(Instant, Source)>,
+    waiting: VecDeque<(Instant, Source, Challenged, Vec<Challenge>)>,
 }
 
 impl Guard {
     /// Counts a wrong digest.
     pub(super) fn wrong(&mut self, now: Instant, ip: IpAddr) -> Answer {
-        if !self.counts.contains_key(&ip) {
-            self.make_room(now);
+        let source = Source::from(ip);
+        if !self.counts.contains_key(&source) {
+            if !self.make_room() {
+                return Answer::Drop;
+            }
+            self.idle.insert((now, source));
         }
-        let count = self.counts.entry(ip).or_insert(Count { since: now, wrong: 0, waiting: 0 });
+        let count = self.counts.entry(source).or_insert(Count { since: now, wrong: 0, waiting: 0 });
         if now.saturating_duration_since(count.since) >= WRONG_DIGEST_WINDOW {
+            if self.idle.remove(&(count.since, source)) {
+                self.idle.insert((now, source));
+            }
             count.since = now;
             count.wrong = 0;
         }
@@ -76,18 +86,20 @@ impl Guard {
         challenged: Challenged,
         challenges: Vec<Challenge>,
     ) {
-        if let Some(count) = self.counts.get_mut(&ip) {
+        let source = Source::from(ip);
+        if let Some(count) = self.counts.get_mut(&source) {
             count.waiting += 1;
+            self.idle.remove(&(count.since, source));
         }
-        self.waiting.push_back((now + WRONG_DIGEST_DELAY, ip, challenged, challenges));
+        self.waiting.push_back((now + WRONG_DIGEST_DELAY, source, challenged, challenges));
     }
 
     /// The answers whose second is over.
     pub(super) fn due(&mut self, now: Instant) -> Vec<(Challenged, Vec<Challenge>)> {
         let mut due = Vec::new();
         while self.waiting.front().is_some_and(|(at, ..)| *at <= now) {
-            if let Some((_, ip, challenged, challenges)) = self.waiting.pop_front() {
-                self.answered(ip);
+            if let Some((_, source, challenged, challenges)) = self.waiting.pop_front() {
+                self.answered(source);
                 due.push((challenged, challenges));
             }
         }
@@ -98,8 +110,8 @@ impl Guard {
     pub(super) fn forget(&mut self, session: Session) {
         let gone = Challenged::Invite(session);
         let gone = self.waiting.iter().position(|(_, _, waiting, _)| *waiting == gone);
-        if let Some((_, ip, ..)) = gone.and_then(|index| self.waiting.remove(index)) {
-            self.answered(ip);
+        if let Some((_, source, ..)) = gone.and_then(|index| self.waiting.remove(index)) {
+            self.answered(source);
         }
     }
 
@@ -107,26 +119,22 @@ impl Guard {
         self.waiting.front().map(|(at, ..)| *at)
     }
 
-    fn answered(&mut self, ip: IpAddr) {
-        if let Some(count) = self.counts.get_mut(&ip) {
+    fn answered(&mut self, source: Source) {
+        if let Some(count) = self.counts.get_mut(&source) {
             count.waiting = count.waiting.saturating_sub(1);
+            if count.waiting == 0 {
+                self.idle.insert((count.since, source));
+            }
         }
     }
 
-    /// Keeps the table bounded: first what is over goes, then the oldest.
-    fn make_room(&mut self, now: Instant) {
+    /// Keeps the table bounded: the oldest goes of whom nothing waits. `false` if there is none, for a second at most.
+    fn make_room(&mut self) -> bool {
         if self.counts.len() < WRONG_DIGEST_ADDRESSES_MAX {
-            return;
+            return true;
         }
-        self.counts.retain(|_, count| {
-            count.waiting > 0 || now.saturating_duration_since(count.since) < WRONG_DIGEST_WINDOW
-        });
-        if self.counts.len() >= WRONG_DIGEST_ADDRESSES_MAX
-            && let Some(oldest) =
-                self.counts.iter().min_by_key(|(_, count)| count.since).map(|(ip, _)| *ip)
-        {
-            self.counts.remove(&oldest);
-        }
+        let oldest = self.idle.pop_first();
+        oldest.is_some_and(|(_, source)| self.counts.remove(&source).is_some())
     }
 }
 
@@ -173,5 +181,41 @@ mod tests {
         assert_eq!(waiting, 100);
         guard.forget(Session(20));
         assert_eq!(guard.wrong(now, ip), Answer::Later);
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_subscriber_are_counted_together() {
+        #[expect(clippy::disallowed_methods, reason = "any origin will do in a test")]
+        let now = Instant::now();
+        let address = |subnet, host| IpAddr::from([0x2001, 0xdb8, 0, subnet, 0, 0, 0, host]);
+        let mut guard = Guard::default();
+        for host in 0..10 {
+            assert_eq!(guard.wrong(now, address(1, host)), Answer::AtOnce);
+        }
+        assert_eq!(guard.wrong(now, address(1, 10)), Answer::Later);
+        assert_eq!(guard.wrong(now, address(2, 1)), Answer::AtOnce, "another subscriber");
+    }
+
+    #[test]
+    fn a_flood_of_addresses_neither_grows_the_table_nor_lets_one_that_waits_begin_anew() {
+        #[expect(clippy::disallowed_methods, reason = "any origin will do in a test")]
+        let now = Instant::now();
+        let waits = IpAddr::from([192, 0, 2, 1]);
+        let mut guard = Guard::default();
+        for _ in 0..10 {
+            assert_eq!(guard.wrong(now, waits), Answer::AtOnce);
+        }
+        assert_eq!(guard.wrong(now, waits), Answer::Later);
+        guard.hold(now, waits, Challenged::Invite(Session(1)), Vec::new());
+        for n in 0..2 * WRONG_DIGEST_ADDRESSES_MAX {
+            let [.., high, low] = n.to_be_bytes();
+            let at = now + Duration::from_micros(1 + n as u64);
+            assert_eq!(guard.wrong(at, IpAddr::from([10, 0, high, low])), Answer::AtOnce);
+            assert!(guard.counts.len() <= WRONG_DIGEST_ADDRESSES_MAX);
+            assert_eq!(guard.idle.len() + 1, guard.counts.len(), "all but the one that waits");
+        }
+        assert_eq!(guard.wrong(now + Duration::from_millis(500), waits), Answer::Later);
+        assert_eq!(guard.due(now + Duration::from_secs(1)).len(), 1);
+        assert_eq!(guard.idle.len(), guard.counts.len(), "now it may go, too");
     }
 }
