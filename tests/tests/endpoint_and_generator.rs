@@ -140,6 +140,11 @@ impl Application {
                     self.endpoint.hang_up(now, session, Reason::normal_clearing());
                 }
             }
+            Event::Refreshed { answer, .. } => {
+                let leg = self.leg.as_mut().expect("a call");
+                let answer = answer.expect("an answer");
+                leg.handle_refresh_answer(now, &answer).expect("accepted");
+            }
             Event::Reinvite { request, offer, .. } => {
                 let leg = self.leg.as_mut().expect("a call");
                 let sdp = leg.handle_reoffer(now, offer.as_deref()).expect("accepted");

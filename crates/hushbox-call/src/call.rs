@@ -20,7 +20,7 @@ use hushbox_audit::{Event as AuditEvent, EventName, Who};
 use hushbox_media::{Leg, LegConfig};
 use hushbox_policy::{Binding, CallId, MessageId, Now};
 use hushbox_sip::retargeting::ReasonCause;
-use hushbox_sip::{Reason, Rejection};
+use hushbox_sip::{Reason, Rejection, RequestId};
 use hushbox_store::Directory;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
@@ -50,6 +50,10 @@ pub struct Call {
     confirmed: bool,
     /// Our offer was in the 200 (of the call, or of a re-INVITE): the answer comes with the ACK.
     awaits_answer: bool,
+    /// A re-INVITE that was answered, and whether with an offer of ours; it may have been cancelled before.
+    reinvited: Option<(RequestId, bool)>,
+    /// An answer of the peer's could not be taken: whatever the dialogue makes of it, that is why the call ends.
+    answer_refused: bool,
     session_over: bool,
     /// Why the caller ended it.
     cause: Option<ReasonCause>,
@@ -168,6 +172,8 @@ impl Call {
             dialogue,
             confirmed: false,
             awaits_answer,
+            reinvited: None,
+            answer_refused: false,
             session_over: false,
             cause: None,
             purpose,
@@ -300,10 +306,9 @@ impl Call {
             FromSignalling::Acknowledged { answer } => self.acknowledged(now, answer.as_deref()),
             FromSignalling::Reinvite { request, offer } => {
                 let Some(media) = &mut self.media else { return };
-                let answered = media.leg.handle_reoffer(now.monotonic, offer.as_deref());
-                let says = match answered {
+                let says = match media.leg.prepare_reoffer(offer.as_deref()) {
                     Ok(sdp) => {
-                        self.awaits_answer = offer.is_none();
+                        self.reinvited = Some((request, offer.is_none()));
                         ToSignalling::AnswerReinvite { request, sdp }
                     }
                     Err(error) => {
@@ -312,6 +317,14 @@ impl Call {
                 };
                 self.outputs.push_back(Output::Signalling(says));
             }
+            FromSignalling::Changed { request } => {
+                let Some(media) = &mut self.media else { return };
+                if let Some((_, offered)) = self.reinvited.take_if(|(asked, _)| *asked == request) {
+                    self.awaits_answer = offered;
+                    media.leg.commit_reoffer(now.monotonic);
+                }
+            }
+            FromSignalling::Refreshed { answer } => self.refreshed(now, answer.as_deref()),
             FromSignalling::Cause(cause) => self.cause = Some(cause),
             FromSignalling::Ended(reason) => {
                 if !self.session_over {
@@ -328,9 +341,11 @@ impl Call {
             self.awaits_answer = false;
             let taken =
                 answer.is_some_and(|sdp| media.leg.handle_answer(now.monotonic, sdp).is_ok());
-            if !taken && !self.confirmed {
-                // RFC 3261 §13.2.1, RFC 3264 §4: without an answer there is no session.
-                return self.session_ended(now, EndReason::AnswerRefused);
+            if !taken {
+                // RFC 3261 §13.2.1, RFC 3264 §4: without an answer there is no session. Nor does what was agreed
+                // before a re-INVITE go on: the 200 was sent, and the peer may have changed already (RFC 3261 §14.1
+                // keeps it only for a refusal).
+                return self.refuse_answer(now);
             }
         }
         if self.confirmed || self.state != State::Talking {
@@ -357,6 +372,21 @@ impl Call {
                 }
             }
         });
+    }
+
+    /// RFC 3264 §8, RFC 4568 §7.1.4; RFC 3261 §13.2.2.4: a 2xx that can't be taken is acknowledged, and BYE follows.
+    fn refreshed(&mut self, now: Now, answer: Option<&[u8]>) {
+        let Some(media) = &mut self.media else { return };
+        let taken =
+            answer.is_some_and(|sdp| media.leg.handle_refresh_answer(now.monotonic, sdp).is_ok());
+        if !taken {
+            self.refuse_answer(now);
+        }
+    }
+
+    fn refuse_answer(&mut self, now: Now) {
+        self.answer_refused = true;
+        self.session_ended(now, EndReason::AnswerRefused);
     }
 
     fn session_ended(&mut self, now: Now, reason: EndReason) {
@@ -445,6 +475,7 @@ impl Call {
             Dialogue::Announcement(announcement) => announcement.over,
         };
         if let (State::Talking, Some(reason)) = (self.state, over) {
+            let reason = if self.answer_refused { EndReason::AnswerRefused } else { reason };
             if let Some(media) = &mut self.media {
                 media.leg.hang_up(now.monotonic);
                 self.flush_leg();
@@ -528,3 +559,6 @@ fn bye_reason(reason: EndReason) -> Reason {
         _ => Reason::normal_clearing(),
     }
 }
+
+#[cfg(test)]
+mod tests;

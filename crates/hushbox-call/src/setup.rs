@@ -170,6 +170,17 @@ pub enum FromSignalling {
         /// The SDP offer; `None` wants ours.
         offer: Option<Bytes>,
     },
+    /// The answer to a re-INVITE was sent: what it says holds from here on. Where the peer has taken the re-INVITE back
+    /// before, this never comes.
+    Changed {
+        /// Which request.
+        request: RequestId,
+    },
+    /// Signalling has refreshed the session with our last description, and this is the peer's answer.
+    Refreshed {
+        /// The SDP answer; `None` where it can't be read.
+        answer: Option<Bytes>,
+    },
     /// Why the caller ends it, as far as it says (RFC 3326); `Ended` follows.
     Cause(ReasonCause),
     /// The session is over: `CallerHungUp`, `Cancelled`, `NoAck` or `ConnectionLost`.
@@ -184,6 +195,10 @@ impl fmt::Debug for FromSignalling {
             }
             FromSignalling::Reinvite { request, offer } => {
                 write!(f, "Reinvite({request:?}, offer: {})", offer.is_some())
+            }
+            FromSignalling::Changed { request } => write!(f, "Changed({request:?})"),
+            FromSignalling::Refreshed { answer } => {
+                write!(f, "Refreshed(answer: {})", answer.is_some())
             }
             FromSignalling::Cause(cause) => write!(f, "Cause({cause})"),
             FromSignalling::Ended(reason) => write!(f, "Ended({reason})"),

@@ -321,6 +321,9 @@ impl Signalling {
             Event::Reinvite { session, request, offer, .. } => {
                 self.tell(session, FromSignalling::Reinvite { request, offer });
             }
+            Event::Refreshed { session, answer } => {
+                self.tell(session, FromSignalling::Refreshed { answer });
+            }
             Event::Subscribe { request, subscribe } => self.subscribe(now, request, &subscribe),
             Event::Notified { subscription, how } => self.notified(now, subscription, how),
             Event::SubscriptionEnding { subscription } => {
@@ -401,7 +404,9 @@ impl Signalling {
             ToSignalling::Answer(sdp) => self.endpoint.answer(at, session, sdp),
             ToSignalling::Reject(rejection) => self.endpoint.reject(at, session, rejection),
             ToSignalling::AnswerReinvite { request, sdp } => {
-                self.endpoint.answer_reinvite(at, request, sdp);
+                if self.endpoint.answer_reinvite(at, request, sdp) {
+                    self.tell(session, FromSignalling::Changed { request });
+                }
             }
             ToSignalling::RejectReinvite { request, rejection } => {
                 self.endpoint.reject_reinvite(at, request, rejection);

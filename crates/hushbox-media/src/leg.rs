@@ -39,6 +39,8 @@ pub struct Leg {
     epoch: Instant,
     random: ChaCha20Rng,
     negotiation: Negotiation,
+    /// What a re-INVITE was answered that may still be cancelled.
+    prepared: Option<(Negotiation, Option<Agreed>)>,
     agreed: Option<Agreed>,
     sender: Sender,
     receiver: Receiver,
@@ -107,17 +109,48 @@ impl Leg {
         Ok(())
     }
 
+    /// Takes the answer to our last description, which signalling has offered again to refresh the session. It may
+    /// bring another address or key (RFC 3264 §8). On an error everything stays as it was.
+    pub fn handle_refresh_answer(&mut self, now: Instant, sdp: &[u8]) -> Result<(), OfferError> {
+        let agreed = self.negotiation.take_repeated_answer(sdp)?;
+        self.apply(now, agreed);
+        Ok(())
+    }
+
     /// Answers a re-INVITE's offer, or makes a full one where it brought none (the answer then
-    /// comes by [`Leg::handle_answer`]). On an error everything stays as it was.
+    /// comes by [`Leg::handle_answer`]). Nothing changes until [`Leg::commit_reoffer`]: whoever asked may have
+    /// cancelled it meanwhile (RFC 3261 §14.1).
+    pub fn prepare_reoffer(&mut self, offer: Option<&[u8]>) -> Result<Bytes, OfferError> {
+        let mut negotiation = self.negotiation.clone();
+        let (agreed, sdp) = match offer {
+            None => (None, negotiation.offer(&mut self.random)),
+            Some(offer) => {
+                let (agreed, answer) = negotiation.answer(offer, &mut self.random)?;
+                (Some(agreed), answer)
+            }
+        };
+        self.prepared = Some((negotiation, agreed));
+        Ok(sdp)
+    }
+
+    /// Puts to work what [`Leg::prepare_reoffer`] has answered last.
+    pub fn commit_reoffer(&mut self, now: Instant) {
+        let Some((negotiation, agreed)) = self.prepared.take() else { return };
+        self.negotiation = negotiation;
+        if let Some(agreed) = agreed {
+            self.apply(now, agreed);
+        }
+    }
+
+    /// Both at once. On an error everything stays as it was.
     pub fn handle_reoffer(
         &mut self,
         now: Instant,
         offer: Option<&[u8]>,
     ) -> Result<Bytes, OfferError> {
-        let Some(offer) = offer else { return Ok(self.negotiation.offer(&mut self.random)) };
-        let (agreed, answer) = self.negotiation.answer(offer, &mut self.random)?;
-        self.apply(now, agreed);
-        Ok(answer)
+        let sdp = self.prepare_reoffer(offer)?;
+        self.commit_reoffer(now);
+        Ok(sdp)
     }
 
     /// The session is confirmed: from here on packets are sent.
@@ -224,6 +257,7 @@ impl Leg {
         Self {
             epoch: now,
             negotiation,
+            prepared: None,
             agreed: None,
             sender: Sender::new(&mut random),
             receiver: Receiver::default(),

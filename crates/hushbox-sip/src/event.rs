@@ -55,6 +55,13 @@ pub enum Event {
         /// What it came over.
         flow: Flow,
     },
+    /// A re-INVITE of ours, which refreshes the session, was answered with this.
+    Refreshed {
+        /// The session.
+        session: Session,
+        /// The SDP answer; `None` where it can't be read.
+        answer: Option<Bytes>,
+    },
     /// A request inside the session's dialog came neither from its connection nor from another one
     /// of its identity. Answer with [`crate::Endpoint::admit_elsewhere`],
     /// [`crate::Endpoint::challenge_elsewhere`], [`crate::Endpoint::refuse_elsewhere`] or
@@ -157,6 +164,7 @@ impl fmt::Debug for Event {
             Event::Cancelled { session, .. } => ("Cancelled", session),
             Event::Acknowledged { session, .. } => ("Acknowledged", session),
             Event::Reinvite { session, .. } => ("Reinvite", session),
+            Event::Refreshed { session, .. } => ("Refreshed", session),
             Event::Elsewhere { session, .. } => ("Elsewhere", session),
             Event::Bye { session, .. } => ("Bye", session),
             Event::Failed { session, failure } => {

@@ -35,6 +35,9 @@ pub const MAX_PART_DEPTH: usize = 3;
 pub const MAX_OPTION_TAGS: usize = 32;
 /// Seconds of the shortest session interval (RFC 4028 §4).
 pub const MIN_SESSION_EXPIRES_SECS: u32 = 90;
+/// Seconds of the shortest one that is kept for a peer that can't be told: one that would be over before a refresh
+/// can have failed (64*T1) is none.
+pub const SHORTEST_SESSION_EXPIRES_SECS: u32 = 32;
 /// Values of P-Asserted-Identity that are read (RFC 3325 §9.1).
 pub const MAX_ASSERTED_IDENTITIES: usize = 2;
 /// Values of History-Info, or of Diversion, that are read.

@@ -53,6 +53,7 @@ impl Agreed {
 }
 
 /// The session as its descriptions have it.
+#[derive(Clone)]
 pub(crate) struct Negotiation {
     local_ip: IpAddr,
     rtp_port: u16,
@@ -67,9 +68,12 @@ pub(crate) struct Negotiation {
     protocol: Option<String>,
     agreed: Option<Agreed>,
     offered: Option<Offered>,
+    /// What we said last, as the offer that it is when signalling repeats it to refresh the session.
+    repeated: Option<Offered>,
 }
 
 /// An offer of ours that was not answered yet.
+#[derive(Clone)]
 struct Offered {
     keys: Vec<(u32, MasterKey)>,
     formats: PayloadMap,
@@ -105,6 +109,7 @@ impl Negotiation {
             protocol: None,
             agreed: None,
             offered: None,
+            repeated: None,
         }
     }
 
@@ -156,6 +161,12 @@ impl Negotiation {
             rtcp_mux: agreed.rtcp_mux,
         };
         let sdp = self.say(lines, audio);
+        self.repeated = Some(Offered {
+            keys: crypto,
+            formats: agreed.receive.clone(),
+            protocol: choice.media.protocol.clone(),
+            secure: self.srtp_only || agreed.keys.is_some(),
+        });
         self.protocol = Some(choice.media.protocol.clone());
         self.offered = None;
         self.agreed = Some(agreed.clone());
@@ -191,8 +202,19 @@ impl Negotiation {
             rtcp_mux,
         };
         let sdp = self.say(lines, audio);
-        self.offered = Some(Offered { keys, formats, protocol, secure });
+        let offered = Offered { keys, formats, protocol, secure };
+        self.repeated = Some(offered.clone());
+        self.offered = Some(offered);
         sdp
+    }
+
+    /// Takes the answer to what we said last, which was offered again to refresh the session. On an error nothing has
+    /// changed.
+    pub(crate) fn take_repeated_answer(&mut self, answer: &[u8]) -> Result<Agreed, OfferError> {
+        let offered = std::mem::replace(&mut self.offered, self.repeated.clone());
+        let taken = self.take_answer(answer);
+        self.offered = offered;
+        taken
     }
 
     /// Takes the answer to our offer. On an error nothing has changed.

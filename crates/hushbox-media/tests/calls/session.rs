@@ -212,6 +212,51 @@ fn an_offerless_re_invite_renews_the_keys_by_its_answer() {
 }
 
 #[test]
+fn a_prepared_answer_holds_once_it_was_sent_and_not_before() {
+    let mut call = Call::new(&GCM);
+    call.leg.play(call.now, Audio::Silence(4 * SECOND));
+    call.speak(10, 0, LOUD);
+    let before = call.answer.clone();
+    let offer = description(&GCM_NEXT, "198.51.100.9:7000".parse().expect("an address"), "");
+    let answer = call.leg.prepare_reoffer(Some(offer.as_bytes())).expect("a good offer");
+    assert_ne!(answer, before.as_bytes());
+    // It was cancelled: the keys and addresses are those of before, and so is the version of what is said next.
+    call.speak(10, 0, LOUD);
+    assert_eq!((call.unopened, call.leg.report().auth_failures), (0, 0));
+    assert!(call.heard.iter().all(|(to, ..)| *to == call.address));
+    call.reoffer(&GCM, "");
+    assert_eq!(call.answer, before);
+    call.speak(10, 0, LOUD);
+    assert_eq!((call.unopened, call.leg.report().received), (0, 30));
+}
+
+// RFC 3264 §8, RFC 4568 §7.1.4: signalling repeats what we said last as an offer.
+#[test]
+fn the_answer_to_a_refresh_may_bring_a_new_key_and_a_new_address() {
+    let mut call = Call::new(&GCM);
+    call.leg.play(call.now, Audio::Silence(20 * SECOND));
+    call.speak(10, 0, LOUD);
+    let same = description(&GCM, call.address, "");
+    call.leg.handle_refresh_answer(call.now, same.as_bytes()).expect("what it was");
+    call.speak(10, 0, LOUD);
+    assert_eq!((call.unopened, call.leg.report().received), (0, 20));
+    call.address = "198.51.100.9:7000".parse().expect("an address");
+    let next = description(&GCM_NEXT, call.address, "");
+    call.leg.handle_refresh_answer(call.now, next.as_bytes()).expect("a good answer");
+    call.send_with(&GCM_NEXT);
+    call.ssrc += 1;
+    call.speak(10, 0, LOUD);
+    assert_eq!((call.unopened, call.leg.report().received), (0, 30));
+    assert_eq!(call.heard.last().expect("packets").0, call.address);
+    // One that was never offered, and nothing in clear.
+    let other = description(&CM, call.address, "");
+    let refused = call.leg.handle_refresh_answer(call.now, other.as_bytes());
+    assert_eq!(refused, Err(OfferError::NoSecurity));
+    call.speak(10, 0, LOUD);
+    assert_eq!(call.leg.report().received, 40);
+}
+
+#[test]
 fn a_source_that_changes_and_comes_back_is_recorded_without_a_hole() {
     let mut call = Call::new(&GCM);
     call.leg.start_recording(call.now, LIMITS);

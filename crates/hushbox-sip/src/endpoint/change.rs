@@ -3,7 +3,7 @@
 use super::Endpoint;
 use super::receive::Incoming;
 use super::respond::Answerable;
-use super::session::{Change, Phase, Unacknowledged};
+use super::session::{Call, Change, Phase, Unacknowledged};
 use super::session_timer::{self, Asked, SessionTimer};
 use super::timers::Timer;
 use crate::dialog;
@@ -23,6 +23,11 @@ impl Endpoint {
             return;
         }
         let Some((offer, timer)) = self.read_change(incoming) else { return };
+        // Its ACK brings an answer, and must not be mistaken for that of the first 200, which brings none.
+        let awaits_first_ack = self.calls.get(&session).is_some_and(Call::awaits_first_ack);
+        if offer.is_none() && awaits_first_ack {
+            return self.refuse(incoming, &Rejection::new(491));
+        }
         let trying = self.begin_invite_transaction(incoming, session);
         self.transmit(incoming.reply_to, trying);
         self.begin_change(incoming, session, offer, timer);
@@ -153,23 +158,25 @@ impl Endpoint {
         Some(change)
     }
 
-    pub(super) fn answer_change(&mut self, now: Instant, request: RequestId, sdp: &Bytes) {
-        let Some(session) = self.changes.get(&request).copied() else { return };
-        let Some(change) = self.take_change(session) else { return };
-        let Some(call) = self.calls.get_mut(&session) else { return };
+    /// True if the answer was sent.
+    pub(super) fn answer_change(&mut self, now: Instant, request: RequestId, sdp: &Bytes) -> bool {
+        let Some(session) = self.changes.get(&request).copied() else { return false };
+        let Some(change) = self.take_change(session) else { return false };
+        let Some(call) = self.calls.get_mut(&session) else { return false };
         call.dialog.refresh_target(change.target);
         call.local_sdp = sdp.clone();
         call.restart_timer(now, change.timer);
         let key = change.transaction;
         if change.is_update {
             let Some(reply_to) = self.non_invite_servers.get(&key).map(|s| s.flow()) else {
-                return;
+                return false;
             };
             let response = self.success(&change.answerable, session, reply_to, Some(sdp));
             self.schedule(session);
-            return self.finish_update(now, key, response);
+            self.finish_update(now, key, response);
+            return true;
         }
-        let Some(server) = self.invite_servers.get_mut(&key) else { return };
+        let Some(server) = self.invite_servers.get_mut(&key) else { return false };
         server.handle_success(now);
         let (reply_to, deadline) = (server.flow(), server.deadline());
         self.timers.set(Timer::InviteServer(key), deadline);
@@ -178,6 +185,7 @@ impl Endpoint {
         let is_offer = !change.offered;
         let sent = Unacknowledged::new(now, change.cseq, reply_to, response);
         self.await_ack(session, Unacknowledged { is_offer, ..sent });
+        true
     }
 
     fn finish_update(&mut self, now: Instant, key: crate::transaction::Key, bytes: Bytes) {

@@ -276,10 +276,11 @@ impl Endpoint {
         self.challenge_first(now, session, &challenges);
     }
 
-    /// Answers a re-INVITE with 200 and this SDP.
-    pub fn answer_reinvite(&mut self, now: Instant, request: RequestId, sdp: Bytes) {
+    /// Answers a re-INVITE with 200 and this SDP. False if it is over already (a CANCEL came before): then nothing was
+    /// sent, and what was agreed before it stays (RFC 3261 §14.1).
+    pub fn answer_reinvite(&mut self, now: Instant, request: RequestId, sdp: Bytes) -> bool {
         self.fire_timers(now);
-        self.answer_change(now, request, &sdp);
+        self.answer_change(now, request, &sdp)
     }
 
     /// Refuses a re-INVITE; the session stays as it was.

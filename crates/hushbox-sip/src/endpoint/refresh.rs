@@ -6,6 +6,7 @@ use super::session::{Call, Client, ClientTransaction, Phase, Purpose};
 use super::session_timer;
 use super::timers::Timer;
 use crate::event::{Event, Failure, Session};
+use crate::invite::InviteBody;
 use crate::limits::T2;
 use crate::message::Message;
 use crate::message::lex;
@@ -147,18 +148,21 @@ impl Endpoint {
         status: u16,
     ) {
         let Some(call) = self.calls.get_mut(&session) else { return };
-        call.is_offering = false;
-        let Some(timer) = call.timer else { return };
+        let has_offered = std::mem::take(&mut call.is_offering);
+        let timer = call.timer;
+        let is_answered = matches!(call.phase, Phase::Answered { .. });
+        if has_offered && is_answered && (200..300).contains(&status) {
+            self.tell_answer(session, message);
+        }
+        let (Some(call), Some(timer)) = (self.calls.get_mut(&session), timer) else { return };
         match status {
             200..=299 => {
                 let value = message.values(Name::SessionExpires).next();
                 call.restart_timer(now, timer.refreshed(value));
             }
-            // RFC 4028 §7.3: again, with what the peer can bear.
-            422 => {
-                let min = message.values(Name::MinSe).next();
-                let min = min.and_then(session_timer::parse).map_or(0, |(secs, _)| secs);
-                call.timer = Some(timer.at_least(min));
+            // RFC 4028 §7.3: again, with what the peer can bear; once for each Min-SE.
+            422 if session_timer::min_se(message) > timer.min_se_secs => {
+                call.timer = Some(timer.at_least(session_timer::min_se(message)));
                 call.refresh_at = Some(now);
             }
             // RFC 3261 §14.1: we do not own the Call-ID, so 0 to 2 s in units of 10 ms.
@@ -177,6 +181,17 @@ impl Endpoint {
             _ => {}
         }
         self.schedule(session);
+    }
+
+    /// RFC 3264 §8: the answer to our offer may bring another address or another key. A 2xx without any leaves what
+    /// was agreed, which is what we had offered.
+    fn tell_answer(&mut self, session: Session, message: &Message<'_>) {
+        let answer = match message.classify_body() {
+            Ok(InviteBody::None) => return,
+            Ok(InviteBody::Sdp(sdp)) => Some(sdp),
+            Ok(InviteBody::Unsupported) | Err(_) => None,
+        };
+        self.emit(Event::Refreshed { session, answer });
     }
 
     /// Nobody answered a refresh: as if 408 had come.

@@ -153,6 +153,9 @@ impl Call {
 
     /// The session was refreshed, or is now without a timer.
     pub(super) fn restart_timer(&mut self, now: Instant, timer: Option<SessionTimer>) {
+        // RFC 4028 §7.4: the largest Min-SE of the whole dialog.
+        let min_se_secs = self.timer.map_or(0, |before| before.min_se_secs);
+        let timer = timer.map(|timer| timer.remembering(min_se_secs));
         self.timer = timer;
         self.refresh_at = timer.and_then(|timer| timer.refresh_at(now));
         self.give_up_at = timer.map(|timer| timer.give_up_at(now));

@@ -1,7 +1,7 @@
 //! Session timers (RFC 4028): either end refreshes, or the session is over.
 
 use crate::error::ParseError;
-use crate::limits::MIN_SESSION_EXPIRES_SECS as MIN_SE_SECS;
+use crate::limits::{MIN_SESSION_EXPIRES_SECS as MIN_SE_SECS, SHORTEST_SESSION_EXPIRES_SECS};
 use crate::message::Message;
 use crate::message::lex::{self, Cursor};
 use crate::message::name::Name;
@@ -18,7 +18,7 @@ pub(super) struct SessionTimer {
     /// Whether the peer knows of session timers, or a proxy asked for one.
     peer_supports: bool,
     /// The longest Min-SE that came in this dialog (RFC 4028 §7.4).
-    min_se_secs: u32,
+    pub(super) min_se_secs: u32,
 }
 
 /// What a request asks for.
@@ -49,10 +49,18 @@ pub(super) fn asked(request: &Message<'_>) -> Result<Asked, ParseError> {
         Some(refresher) => refresher.eq_ignore_ascii_case(b"uas"),
         None => false,
     };
-    let expires_secs = secs.max(MIN_SE_SECS);
-    let min_se = request.values(Name::MinSe).next().and_then(parse).map_or(0, |(secs, _)| secs);
-    let min_se_secs = min_se.max(MIN_SE_SECS);
-    Ok(Asked::Timer(SessionTimer { expires_secs, is_ours, peer_supports, min_se_secs }))
+    // §9: never raised. Who asks for less than §4 allows and does not know 422 gets what it asked for.
+    if secs < SHORTEST_SESSION_EXPIRES_SECS {
+        return Ok(Asked::Nothing);
+    }
+    let min_se_secs = min_se(request);
+    Ok(Asked::Timer(SessionTimer { expires_secs: secs, is_ours, peer_supports, min_se_secs }))
+}
+
+/// The shortest interval that a message's sender can bear (RFC 4028 §5).
+pub(super) fn min_se(message: &Message<'_>) -> u32 {
+    let value = message.values(Name::MinSe).next();
+    value.and_then(parse).map_or(MIN_SE_SECS, |(secs, _)| secs.max(MIN_SE_SECS))
 }
 
 /// `delta-seconds *( SEMI se-params )`: the interval and who refreshes.
@@ -77,6 +85,11 @@ impl SessionTimer {
     pub(super) fn at_least(self, min_se_secs: u32) -> Self {
         let min_se_secs = self.min_se_secs.max(min_se_secs);
         SessionTimer { expires_secs: self.expires_secs.max(min_se_secs), min_se_secs, ..self }
+    }
+
+    /// The same with what the dialog has asked for before.
+    pub(super) fn remembering(self, min_se_secs: u32) -> Self {
+        SessionTimer { min_se_secs: self.min_se_secs.max(min_se_secs), ..self }
     }
 
     /// When it has to be refreshed by us: after half of it (RFC 4028 §7.4).
@@ -106,7 +119,8 @@ impl SessionTimer {
 
     /// What a refresh of ours says of it (RFC 4028 §7.4).
     pub(super) fn write_request(&self, writer: &mut Writer) {
-        writer.field("Session-Expires", format_args!("{};refresher=uac", self.expires_secs));
+        let secs = self.expires_secs.max(self.min_se_secs);
+        writer.field("Session-Expires", format_args!("{secs};refresher=uac"));
         writer.field("Min-SE", self.min_se_secs);
     }
 }

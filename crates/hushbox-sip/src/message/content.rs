@@ -10,7 +10,8 @@ use crate::limits;
 use bytes::Bytes;
 
 /// What we take (RFC 3261 §8.2.3), for an Accept header field.
-pub(crate) const ACCEPT: &str = "application/sdp, multipart/mixed, multipart/related";
+pub(crate) const ACCEPT: &str =
+    "application/sdp, multipart/mixed, multipart/alternative, multipart/related";
 
 /// Finds the session description in a body, or says that the body must be understood and is not.
 pub(crate) fn classify(fields: &[Field<'_>], body: &[u8]) -> Result<InviteBody, ParseError> {
@@ -56,6 +57,9 @@ fn classify_at(fields: &[Field<'_>], body: &[u8], depth: usize) -> Result<Invite
         if depth >= limits::MAX_PART_DEPTH {
             return Err(ParseError::TooLarge("multipart depth"));
         }
+        if content_type.is("multipart", "alternative") {
+            return choose_part(&content_type, body, depth, not_understood);
+        }
         return classify_parts(&content_type, body, depth);
     }
     Ok(not_understood)
@@ -74,6 +78,24 @@ fn classify_parts(
             InviteBody::Unsupported => return Ok(InviteBody::Unsupported),
             InviteBody::Sdp(sdp) if found == InviteBody::None => found = InviteBody::Sdp(sdp),
             InviteBody::Sdp(_) | InviteBody::None => {}
+        }
+    }
+    Ok(found)
+}
+
+/// RFC 2046 §5.1.4: of alternatives the last one that is understood.
+fn choose_part(
+    content_type: &ContentType<'_>,
+    body: &[u8],
+    depth: usize,
+    not_understood: InviteBody,
+) -> Result<InviteBody, ParseError> {
+    let boundary = content_type.params.get("boundary").ok_or(ParseError::Multipart)?;
+    let mut found = not_understood;
+    for part in parts(body, &lex::unquote(boundary))? {
+        let (fields, content) = split_part(part)?;
+        if let sdp @ InviteBody::Sdp(_) = classify_at(&fields, content, depth + 1)? {
+            found = sdp;
         }
     }
     Ok(found)
@@ -237,6 +259,19 @@ mod tests {
         assert_eq!(body("c: application/sdp\r\ne: identity\r\n", "v=0\r\n"), sdp("v=0\r\n"));
         assert_eq!(body("c: multipart/mixed;boundary=b1\r\n", MIXED), sdp("v=0\r\n"));
         assert_eq!(body("c: multipart/related; boundary=\"b1\"\r\n", MIXED), sdp("v=0\r\n"));
+    }
+
+    #[test]
+    fn of_alternatives_the_last_one_counts_that_is_understood() {
+        let alternative = "c: multipart/alternative;boundary=b1\r\n";
+        let three = "--b1\r\nContent-Type: application/sdp\r\n\r\nv=1\r\n\
+            --b1\r\nContent-Type: application/sdp\r\n\r\nv=2\r\n\
+            --b1\r\nContent-Type: application/x\r\nContent-Disposition: session;handling=required\
+            \r\n\r\nv=3\r\n--b1--\r\n";
+        assert_eq!(body(alternative, three), sdp("v=2"));
+        assert_eq!(body("c: multipart/mixed;boundary=b1\r\n", three), Ok(InviteBody::Unsupported));
+        let none = three.replace("application/sdp", "text/x");
+        assert_eq!(body(alternative, &none), Ok(InviteBody::Unsupported));
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn a_cancelled_reinvite_leaves_the_call() {
     world.sent.clear();
     world.receive(udp(), &request(udp(), "CANCEL", 2).branch("INVITE2").tagged(&tag).text());
     assert_eq!(world.statuses(), [200, 487]);
-    world.answer_reinvite(request_id);
+    assert!(!world.answer_reinvite(request_id), "what was agreed stays");
     assert!(world.sent.is_empty());
     assert!(world.events.is_empty());
     world.receive(udp(), &request(udp(), "BYE", 3).tagged(&tag).text());

@@ -2,6 +2,7 @@
 
 use super::world::*;
 use hushbox_sip::Flow;
+use std::time::Duration;
 
 fn bye_after(invite: Request) -> Sent {
     let mut world = World::new();
@@ -232,4 +233,22 @@ fn a_peer_that_is_reached_by_sips_gets_a_sips_contact() {
         let ok = world.take_sent().pop().expect("a 200");
         assert!(ok.header("Contact").is_some_and(|c| c.starts_with(expected)), "{}", ok.text);
     }
+}
+
+// RFC 3261 §13.3.1.4, §18.2.2.
+#[test]
+fn a_200_is_repeated_where_its_caller_is_now() {
+    let mut world = World::new();
+    let first = tls(1);
+    world.endpoint.identify(first.connection.expect("a connection"), 42);
+    world.receive(first, &invite(first).text());
+    let (session, _) = world.invited();
+    world.answer(session);
+    world.sent.clear();
+    world.receive(tls(2), "\r\n");
+    world.endpoint.identify(tls(2).connection.expect("a connection"), 42);
+    world.close(first);
+    world.advance(Duration::from_millis(500));
+    let again = world.only_sent();
+    assert_eq!((again.status(), again.flow), (200, tls(2)));
 }

@@ -176,3 +176,18 @@ fn a_peer_that_never_acknowledges_can_not_pile_up_answers() {
     world.receive(udp(), &request(udp(), "INVITE", 6).tagged(&tag).sdp().text());
     assert_eq!(world.statuses(), [491]);
 }
+
+#[test]
+fn a_reinvite_without_offer_waits_for_the_first_ack() {
+    let mut world = World::new();
+    world.receive(udp(), &invite(udp()).text());
+    let (session, _) = world.invited();
+    world.answer(session);
+    let tag = world.take_sent().pop().expect("a 200").to_tag();
+    world.receive(udp(), &request(udp(), "INVITE", 2).tagged(&tag).text());
+    assert_eq!(world.statuses(), [491]);
+    world.receive(udp(), &request(udp(), "ACK", 1).branch("ack").tagged(&tag).text());
+    assert_eq!(world.event_names(), ["Acknowledged"]);
+    world.receive(udp(), &request(udp(), "INVITE", 3).tagged(&tag).text());
+    assert_eq!(world.event_names(), ["Reinvite"]);
+}

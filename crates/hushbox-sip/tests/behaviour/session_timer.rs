@@ -24,15 +24,19 @@ fn the_200_says_who_refreshes() {
         (&["x: 1800;refresher=uas", "k: timer"], "1800;refresher=uas", Some("timer")),
         // A proxy asked; the peer itself can't refresh.
         (&["Session-Expires: 300"], "300;refresher=uas", None),
-        (&["Session-Expires: 5"], "90;refresher=uas", None),
+        // RFC 4028 §9: never more than was asked, though less than anybody may ask.
+        (&["Session-Expires: 60"], "60;refresher=uas", None),
     ] {
         let (.., ok) = established(&mut World::new(), headers);
         assert_eq!(ok.header("Session-Expires"), Some(expires), "{headers:?}");
         assert_eq!(ok.header("Require"), require, "{headers:?}");
     }
-    let (.., ok) = established(&mut World::new(), &["Supported: timer"]);
-    assert_eq!(ok.header("Session-Expires"), None);
-    assert_eq!(ok.header("Require"), None);
+    // What is over before a refresh can have failed is no timer.
+    for headers in [["Supported: timer"], ["Session-Expires: 31"]] {
+        let (.., ok) = established(&mut World::new(), &headers);
+        assert_eq!(ok.header("Session-Expires"), None, "{headers:?}");
+        assert_eq!(ok.header("Require"), None, "{headers:?}");
+    }
 }
 
 #[test]
@@ -369,4 +373,57 @@ fn the_longest_min_se_of_the_dialog_is_repeated_from_then_on() {
     let again = world.only_sent();
     assert_eq!(again.header("Session-Expires"), Some("200;refresher=uac"));
     assert_eq!(again.header("Min-SE"), Some("200"));
+}
+
+// RFC 3264 §8: the answer may bring another address or key.
+#[test]
+fn the_answer_to_our_reinvite_is_told() {
+    for (kind, told) in
+        [("application/sdp", &["Refreshed with answer"][..]), ("x/y", &["Refreshed"])]
+    {
+        let mut world = World::new();
+        established(&mut world, &OURS[..2]);
+        world.advance(100 * SECOND);
+        let reinvite = world.only_sent();
+        let ok = response(&reinvite, 200).replace(
+            "Content-Length: 0\r\n\r\n",
+            &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{SDP}", SDP.len()),
+        );
+        world.receive(udp(), &ok);
+        world.receive(udp(), &ok);
+        assert_eq!(world.event_names(), told, "once");
+    }
+}
+
+// RFC 4028 §7.4: of all that the peer has asked for and refused with.
+#[test]
+fn a_refresh_names_the_largest_min_se_of_the_dialog() {
+    let mut world = World::new();
+    let headers =
+        ["Session-Expires: 200;refresher=uas", "Supported: timer", "Allow: UPDATE", "Min-SE: 120"];
+    established(&mut world, &headers);
+    world.advance(100 * SECOND);
+    let update = world.only_sent();
+    assert_eq!(update.header("Min-SE"), Some("120"));
+    let refused = |update: &Sent, min: &str| {
+        response(update, 422).replace("Content-Length", &format!("Min-SE: {min}\r\nContent-Length"))
+    };
+    world.receive(udp(), &refused(&update, "600"));
+    world.advance(Duration::ZERO);
+    let update = world.only_sent();
+    assert_eq!(update.header("Session-Expires"), Some("600;refresher=uac"));
+    assert_eq!(update.header("Min-SE"), Some("600"));
+    world.receive(udp(), &refused(&update, "600"));
+    world.advance(SECOND);
+    assert!(world.sent.is_empty(), "what was refused with this is not sent again");
+}
+
+#[test]
+fn a_refresh_of_what_is_too_short_asks_for_what_may_be_asked() {
+    let mut world = World::new();
+    established(&mut world, &["Session-Expires: 60", "Allow: UPDATE"]);
+    world.advance(30 * SECOND);
+    let update = world.only_sent();
+    assert_eq!(update.header("Session-Expires"), Some("90;refresher=uac"));
+    assert_eq!(update.header("Min-SE"), Some("90"));
 }

@@ -307,9 +307,12 @@ impl World {
         self.drain();
     }
 
-    pub(crate) fn answer_reinvite(&mut self, request: RequestId) {
-        self.endpoint.answer_reinvite(self.now, request, Bytes::from_static(SDP.as_bytes()));
+    /// Whether the answer was sent.
+    pub(crate) fn answer_reinvite(&mut self, request: RequestId) -> bool {
+        let sdp = Bytes::from_static(SDP.as_bytes());
+        let sent = self.endpoint.answer_reinvite(self.now, request, sdp);
         self.drain();
+        sent
     }
 
     pub(crate) fn reject_reinvite(&mut self, request: RequestId, rejection: Rejection) {
@@ -338,6 +341,7 @@ impl World {
 fn name(event: &Event) -> String {
     match event {
         Event::Acknowledged { answer: Some(_), .. } => "Acknowledged with answer".to_owned(),
+        Event::Refreshed { answer: Some(_), .. } => "Refreshed with answer".to_owned(),
         Event::Failed { failure, .. } => format!("Failed {failure:?}"),
         Event::Notified { how, .. } => format!("Notified {how:?}"),
         Event::Unsubscribed { how, .. } => format!("Unsubscribed {how:?}"),

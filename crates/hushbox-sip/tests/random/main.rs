@@ -400,6 +400,7 @@ impl Run {
             }
             Event::Cancelled { session, .. }
             | Event::Acknowledged { session, .. }
+            | Event::Refreshed { session, .. }
             | Event::Bye { session, .. }
             | Event::Failed { session, .. } => {
                 assert!(!self.ended.contains(session), "nothing comes after the end");
