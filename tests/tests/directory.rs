@@ -214,3 +214,26 @@ fn a_change_that_breaks_a_rule_or_that_nobody_may_make_leaves_nothing() {
     assert!(!PathBuf::from(admins.file("p")).exists() && !PathBuf::from(admins.file("d")).exists());
     audit_is_good(&trial);
 }
+
+#[test]
+fn who_is_no_security_admin_learns_nothing_of_what_is_there() {
+    let trial = Trial::start(&[]);
+    let admins = Admins::of(&trial);
+    for mailbox in ["1001", "1777"] {
+        admins.refused("7900", &format!("mailbox add {mailbox}"), "a role that the person does not have");
+    }
+}
+
+#[test]
+fn a_number_that_two_accounts_have_names_neither() {
+    let trial = Trial::start(&[]);
+    let admins = Admins::of(&trial);
+    admins.done("9000", "account add dental --profile standard --domain dental.example --admin 7999 --pin-out @7999");
+    admins.done("7999", "mailbox add 1001 --time-zone UTC");
+    for line in [vec!["mwi", "explain", "1001"], vec!["message", "list", "--mailbox", "1001"]] {
+        let output = trial.command(&line);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("say ACCOUNT/1001"), "{line:?}: {said}");
+    }
+    assert!(trial.command(&["mwi", "explain", "dental/1001"]).status.success());
+}

@@ -1,6 +1,7 @@
 //! A caller of our own over real sockets: what it says is what the owner hears, in both suites, by certificate
 //! and by digest, over TLS and on the lab listeners.
 
+use std::path::Path;
 use std::time::Duration;
 
 use hushbox_load::client::Plan;
@@ -116,26 +117,23 @@ fn pound_ends_a_message_and_says_that_it_is_saved() {
     assert_eq!((&row["state"], &row["truncated"]), (&"new".into(), &false.into()));
 
     // The supervisor exports it: the same audio, without the digit.
-    let json = trial.json();
-    let staff = json["accounts"].as_array().expect("accounts").iter();
-    let staff = staff.flat_map(|a| a["staff"].as_array().into_iter().flatten());
-    let supervisor = staff.clone().find(|s| s["number"] == "7900").expect("a supervisor").clone();
-    let pin_file = trial.dir().join("pin");
-    std::fs::write(&pin_file, supervisor["pin"].as_str().expect("a PIN")).expect("written");
+    let by = trial.by("7900");
+    let export = |out: &Path| {
+        let mut args = vec!["message", "export", row["id"].as_str().expect("an id"), "--out"];
+        args.push(out.to_str().expect("a path"));
+        args.extend(["--reason", "a test"]);
+        args.extend(by.iter().map(String::as_str));
+        trial.command(&args)
+    };
+    // Where it can't be written, nobody has heard it, and so it is not written down that somebody did.
+    let records = || trial.list(&["audit", "verify"])[0]["records"].clone();
+    let before = records();
+    let nowhere = export(&trial.dir().join("no-folder/out.wav"));
+    let said = String::from_utf8_lossy(&nowhere.stderr);
+    assert!(!nowhere.status.success() && said.contains("nothing was asked for"), "{said}");
+    assert_eq!(records(), before);
     let out = trial.dir().join("out.wav");
-    let exported = trial.command(&[
-        "message",
-        "export",
-        row["id"].as_str().expect("an id"),
-        "--out",
-        out.to_str().expect("a path"),
-        "--as",
-        "7900",
-        "--reason",
-        "a test",
-        "--pin-file",
-        pin_file.to_str().expect("a path"),
-    ]);
+    let exported = export(&out);
     assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
     let audio = read_wav(&out).expect("a WAV");
     let comparison = measure::compare(&sent, &audio).expect("in it");

@@ -6,8 +6,8 @@
 use hushbox_policy::retention::RetentionRule;
 use hushbox_policy::{
     Actor, ChangeDirectory, Denied, Destroy, Export, Facts, ListDirectory, ListMailbox, MailboxId,
-    MessageRef, Now, Permit, PersonId, Reason, RecordKind, RecordRef, Request, Reveal, Surface,
-    authorise,
+    MessageRef, Now, Permit, PersonId, Reason, RecordKind, RecordRef, Request, Reveal, Role,
+    Surface, authorise,
 };
 use hushbox_store::{Directory, MessageRow};
 
@@ -77,6 +77,13 @@ pub fn change_directory(
         facts = facts.person(person.facts()).pin_verified(by.person);
     }
     authorise(&request, &facts)
+}
+
+/// Whether somebody may change anything of the directory; [`change_directory`] says what.
+pub fn administers(person: PersonId, directory: &Directory) -> Result<(), Denied> {
+    let person = directory.person(person).ok_or(Denied::UnknownPerson)?;
+    let may = person.roles.contains(&Role::SecurityAdmin);
+    if may { Ok(()) } else { Err(Denied::RoleMissing) }
 }
 
 /// Showing who called, in a person's name.

@@ -55,7 +55,17 @@ pub struct TlsFiles<P> {
     /// What the files looked like when they were last read, and at the last look.
     read: Stamp,
     seen: Stamp,
+    /// When each certificate in use ends, whatever its file holds by now.
+    ends: Vec<End>,
     warned: BTreeMap<PathBuf, Nearness>,
+}
+
+/// The end of a file's certificates.
+#[derive(Debug)]
+struct End {
+    usage: &'static str,
+    file: PathBuf,
+    unix_secs: i64,
 }
 
 impl<P: Send + Sync + 'static> TlsFiles<P> {
@@ -68,8 +78,8 @@ impl<P: Send + Sync + 'static> TlsFiles<P> {
     ) -> std::io::Result<Self> {
         let hang_up = signal(SignalKind::hangup())?;
         let read = stamp(&config);
-        let (seen, warned) = (read.clone(), BTreeMap::new());
-        Ok(Self { config, clients, current, services, hang_up, read, seen, warned })
+        let (seen, ends, warned) = (read.clone(), ends(&config), BTreeMap::new());
+        Ok(Self { config, clients, current, services, hang_up, read, seen, ends, warned })
     }
 
     /// Runs until the process ends.
@@ -112,6 +122,7 @@ impl<P: Send + Sync + 'static> TlsFiles<P> {
         match taken {
             Ok(()) => {
                 tracing::info!("new handshakes use the certificates as they are now");
+                self.ends = ends(&self.config);
                 self.warned.clear();
             }
             Err(error) => {
@@ -137,19 +148,27 @@ impl<P: Send + Sync + 'static> TlsFiles<P> {
     /// Says which certificates end soon, each time one comes nearer to its end.
     fn watch_ends(&mut self) {
         let now = self.services.clock.now().utc.as_second();
-        let used = std::iter::once(("server", &self.config.certificate));
-        let used = used.chain(self.config.client_cas.iter().map(|file| ("client-ca", file)));
-        for (usage, file) in used {
-            let Ok(chain) = tls::certificates(file) else { continue };
-            let Some(end) = first_end(&chain) else { continue };
-            metrics::certificate_end(usage, &file.display().to_string(), end);
-            let nearness = Nearness::of(end.saturating_sub(now));
+        for End { usage, file, unix_secs } in &self.ends {
+            metrics::certificate_end(usage, &file.display().to_string(), *unix_secs);
+            let secs_left = unix_secs.saturating_sub(now);
+            let nearness = Nearness::of(secs_left);
             let before = self.warned.insert(file.clone(), nearness);
             if nearness > before.unwrap_or(Nearness::Far) {
-                warn(file, nearness, end.saturating_sub(now));
+                warn(file, nearness, secs_left);
             }
         }
     }
+}
+
+/// When the certificates end that the files hold now.
+fn ends(config: &Config) -> Vec<End> {
+    let used = std::iter::once(("server", &config.certificate));
+    let used = used.chain(config.client_cas.iter().map(|file| ("client-ca", file)));
+    let end = |(usage, file): (&'static str, &PathBuf)| {
+        let unix_secs = first_end(&tls::certificates(file).ok()?)?;
+        Some(End { usage, file: file.clone(), unix_secs })
+    };
+    used.filter_map(end).collect()
 }
 
 /// The last second of the certificate that ends first.

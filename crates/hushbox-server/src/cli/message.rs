@@ -1,8 +1,12 @@
 //! `hushbox message list` and `hushbox message export`
 
+use std::fs::File;
+use std::io::ErrorKind;
+
 use super::args::{MessageExport, MessageList};
-use super::wav::WavFile;
+use super::wav::{self, WavFile};
 use super::{Failure, load, pin, table};
+use crate::config::Config;
 use crate::control::{InTheNameOf, Reply, Request, client};
 
 const COLUMNS: [&str; 7] =
@@ -31,38 +35,44 @@ pub(super) fn list(args: &MessageList) -> Result<(), Failure> {
 
 pub(super) fn export(args: &MessageExport) -> Result<(), Failure> {
     let config = load(&args.at)?;
-    if args.out.symlink_metadata().is_ok() {
-        return Err(format!("{} exists already: nothing was written", args.out.display()).into());
+    let out = args.out.display();
+    let mut reserved = Some(wav::reserve(&args.out).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => format!("{out} exists already: nothing was written"),
+        _ => format!("{out} can't be made, and nothing was asked for: {error}"),
+    })?);
+    let exported = fetch(args, &config, &mut reserved);
+    if exported.is_err() {
+        // Half a message must not be taken for a whole one.
+        std::fs::remove_file(&args.out)?;
     }
+    exported?;
+    super::say(&format!("{out}: written\n"));
+    Ok(())
+}
+
+/// Writes the message into the file that is reserved for it.
+fn fetch(
+    args: &MessageExport,
+    config: &Config,
+    reserved: &mut Option<File>,
+) -> Result<(), Failure> {
     let by = InTheNameOf {
         person: args.person.clone(),
         pin: pin(args.pin_file.as_deref(), &args.person)?,
         reason: args.reason.clone(),
     };
-    let mut file = None;
-    let done = client::ask(&config, &Request::MessageExport { id: args.id.clone(), by }, |reply| {
-        match reply {
+    let mut wav = None;
+    client::ask(
+        config,
+        &Request::MessageExport { id: args.id.clone(), by },
+        |reply| match reply {
             Reply::AudioFormat { sample_rate } => {
-                file = Some(WavFile::create(&args.out, sample_rate)?);
+                wav = reserved.take().map(|file| WavFile::begin(file, sample_rate)).transpose()?;
                 Ok(())
             }
-            Reply::Audio(text) => file.as_mut().map_or(Ok(()), |file| file.append(&text)),
+            Reply::Audio(text) => wav.as_mut().map_or(Ok(()), |wav| wav.append(&text)),
             Reply::Row(_) | Reply::Secret { .. } | Reply::End | Reply::Refused(_) => Ok(()),
-        }
-    });
-    match (done, file) {
-        (Ok(()), Some(file)) => {
-            file.finish()?;
-            super::say(&format!("{}: written\n", args.out.display()));
-            Ok(())
-        }
-        (Ok(()), None) => Err("the server sent no audio".into()),
-        (Err(error), file) => {
-            // Half a message must not be taken for a whole one.
-            if file.is_some() {
-                std::fs::remove_file(&args.out)?;
-            }
-            Err(error.into())
-        }
-    }
+        },
+    )?;
+    Ok(wav.ok_or("the server sent no audio")?.finish()?)
 }

@@ -12,10 +12,14 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 /// A WAV file that is being written: 16-bit PCM, mono.
 pub(super) struct WavFile(WavWriter<BufWriter<File>>);
 
+/// Makes the file, empty, before anything is asked for: an access that is written down must not end at a missing folder.
+pub(super) fn reserve(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 impl WavFile {
-    /// Makes the file.
-    pub(super) fn create(path: &Path, sample_rate: u32) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    /// Begins the file that was reserved.
+    pub(super) fn begin(file: File, sample_rate: u32) -> io::Result<Self> {
         let spec = WavSpec {
             channels: 1,
             sample_rate,
@@ -59,7 +63,7 @@ mod tests {
     fn the_file_is_private_and_an_existing_one_is_left_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("m.wav");
-        let mut file = WavFile::create(&path, 8_000).expect("made");
+        let mut file = WavFile::begin(reserve(&path).expect("made"), 8_000).expect("begun");
         file.append(&STANDARD.encode([1, 0, 255, 255])).expect("appended");
         file.finish().expect("finished");
         assert_eq!(std::fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
@@ -68,6 +72,6 @@ mod tests {
             reader.samples::<i16>().collect::<Result<Vec<_>, _>>().expect("samples"),
             [1, -1]
         );
-        assert!(WavFile::create(&path, 8_000).is_err());
+        assert!(reserve(&path).is_err());
     }
 }

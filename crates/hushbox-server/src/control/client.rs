@@ -30,6 +30,9 @@ pub enum ControlError {
     /// The server went away in the middle.
     #[error("the server went away before it had answered: {0}")]
     Broken(#[from] io::Error),
+    /// What was answered could not be kept.
+    #[error("what the server sent could not be written: {0}")]
+    NotWritten(#[source] io::Error),
     /// What came is not an answer.
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
@@ -67,7 +70,7 @@ pub fn ask(
         match serde_json::from_str(&line)? {
             Reply::End => return Ok(()),
             Reply::Refused(why) => return Err(ControlError::Refused(why)),
-            reply => each(reply)?,
+            reply => each(reply).map_err(ControlError::NotWritten)?,
         }
     }
 }

@@ -63,6 +63,9 @@ impl Operator {
         let why = why.map(|text| reason(&text)).transpose()?;
         let by = InTheNameOf { person, pin, reason: String::new() };
         let proved = self.prove(&by, uid).await?;
+        // Before the change is looked at: what is there is not for everybody to find out.
+        decisions::administers(proved.0.person(), &self.services.directory())
+            .inspect_err(|denied| self.note_denied(proved.0.person(), uid, None, *denied))?;
         let _turn = self.writer.turn().await;
         let directory = self.services.directory();
         let there = self.stored_directory().await?;
@@ -72,9 +75,10 @@ impl Operator {
         let planned = directory.plan(&there, &draft.edits).map_err(refused)?;
         let record = planned.record();
         let now = self.services.clock.now();
-        let permit =
-            decisions::change_directory(proved.0, why.as_ref(), record, &directory, now)
-                .inspect_err(|denied| self.note_denied(proved.0.person(), uid, record, *denied))?;
+        let permit = decisions::change_directory(proved.0, why.as_ref(), record, &directory, now)
+            .inspect_err(|denied| {
+            self.note_denied(proved.0.person(), uid, Some(record), *denied)
+        })?;
         if removes {
             self.must_be_empty(record).await?;
         }
@@ -189,12 +193,14 @@ impl Operator {
         }
     }
 
-    fn note_denied(&self, person: PersonId, uid: u32, record: RecordRef, denied: Denied) {
+    fn note_denied(&self, person: PersonId, uid: u32, record: Option<RecordRef>, denied: Denied) {
         let mut event = Event::new(EventName::AccessRefused, hushbox_audit::Who::Person(person));
         event.outcome = Outcome::Refused;
         event.uid = Some(uid);
         event.rule = Some(denied.rule().into());
-        event.detail = event.detail.with("kind", record.kind.as_str()).with("id", record.id);
+        if let Some(record) = record {
+            event.detail = event.detail.with("kind", record.kind.as_str()).with("id", record.id);
+        }
         self.services.audit.note(event);
     }
 }

@@ -55,8 +55,7 @@ impl Operator {
         let directory = self.services.directory();
         let mailbox = match mailbox {
             Some(text) => {
-                let found = numbered(text, &directory)
-                    .and_then(|(accounts, number)| directory.mailbox_by_number(&number, &accounts))
+                let found = numbered(text, &directory, Directory::mailbox_by_number)?
                     .map(|mailbox| mailbox.id);
                 Some(found.ok_or_else(|| OperatorError::Unknown(format!("no mailbox {text:?}")))?)
             }

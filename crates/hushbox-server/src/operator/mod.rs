@@ -14,7 +14,7 @@ mod trace;
 use std::sync::Arc;
 
 use hushbox_audit::{AuditError, AuditReply, AuditRequest, EventExtra};
-use hushbox_policy::{Denied, ListMailbox, MailboxId, Number, Reason};
+use hushbox_policy::{AccountId, Denied, ListMailbox, MailboxId, Number, Reason};
 use hushbox_store::{Directory, IndexError, IntegrityError, KeyError, ObjectsError};
 use tokio::sync::mpsc;
 
@@ -151,16 +151,27 @@ async fn send(replies: &Replies, reply: Reply) -> Result<(), OperatorError> {
     replies.send(reply).await.map_err(|_| OperatorError::Gone)
 }
 
-/// NUMBER or ACCOUNT/NUMBER; the accounts that are meant, and the number.
-fn numbered(text: &str, directory: &Directory) -> Option<(Vec<hushbox_policy::AccountId>, Number)> {
-    match text.split_once('/') {
-        Some((account, number)) => {
-            Some((vec![directory.account_by_name(account)?.id], Number::new(number).ok()?))
-        }
-        None => Some((
-            directory.accounts().map(|account| account.id).collect(),
-            Number::new(text).ok()?,
-        )),
+/// What NUMBER or ACCOUNT/NUMBER names; `find` looks among the accounts that are meant. A number that several accounts
+/// have names nothing.
+fn numbered<'d, T>(
+    text: &str,
+    directory: &'d Directory,
+    find: impl Fn(&'d Directory, &Number, &[AccountId]) -> Option<T>,
+) -> Result<Option<T>, OperatorError> {
+    let (account, number) = match text.split_once('/') {
+        Some((account, number)) => (Some(account), number),
+        None => (None, text),
+    };
+    let Ok(number) = Number::new(number) else { return Ok(None) };
+    let meant = directory.accounts().filter(|a| account.is_none_or(|name| a.name == name));
+    let mut found = meant.filter_map(|a| Some((a, find(directory, &number, &[a.id])?)));
+    let Some((first, one)) = found.next() else { return Ok(None) };
+    match found.next() {
+        None => Ok(Some(one)),
+        Some((second, _)) => Err(OperatorError::Unknown(format!(
+            "{number} is in {} and in {}: say ACCOUNT/{number}",
+            first.name, second.name
+        ))),
     }
 }
 

@@ -20,8 +20,7 @@ impl Operator {
         replies: &Replies,
     ) -> Result<(), OperatorError> {
         let directory = self.services.directory();
-        let found = numbered(mailbox, &directory)
-            .and_then(|(accounts, number)| directory.mailbox_by_number(&number, &accounts));
+        let found = numbered(mailbox, &directory, Directory::mailbox_by_number)?;
         let found =
             found.ok_or_else(|| OperatorError::Unknown(format!("no mailbox {mailbox:?}")))?;
         let _written = self.listing(uid, Some(found.id), &directory).await?;

@@ -2,7 +2,7 @@
 
 use hushbox_audit::{Event, EventName, Outcome as Audited, Who};
 use hushbox_policy::{Denied, Pin, PinVerifier, Try};
-use hushbox_store::MessageRow;
+use hushbox_store::{Directory, MessageRow};
 use tokio::sync::oneshot;
 
 use super::{Operator, OperatorError, numbered};
@@ -19,8 +19,7 @@ impl Operator {
     pub(super) async fn prove(&self, by: &InTheNameOf, uid: u32) -> Result<Proved, OperatorError> {
         let opening = self.services.opening.as_ref().ok_or(OperatorError::RecordOnly)?;
         let directory = self.services.directory();
-        let person = numbered(&by.person, &directory)
-            .and_then(|(accounts, number)| directory.person_by_number(&number, &accounts))
+        let person = numbered(&by.person, &directory, Directory::person_by_number)?
             .filter(|person| !person.disabled);
         // A PIN that cannot be one is compared like any other, so that it counts like any other.
         let pin = Pin::new(by.pin.expose())

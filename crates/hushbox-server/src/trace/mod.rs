@@ -93,11 +93,14 @@ impl Trace {
         let mut shelves = self.lock();
         let serial = *shelves.by_begin.get(&begin)?;
         let traced = shelves.calls.get_mut(&serial)?;
-        let before = traced.call.replace((call, kind)).is_some();
+        let before = traced.call.replace((call, kind));
         traced.end = None;
         let trunk = traced.trunk.clone();
+        if let Some((replaced, _)) = before {
+            shelves.by_call.remove(&replaced);
+        }
         shelves.by_call.insert(call, serial);
-        if !before {
+        if before.is_none() {
             shelves.admitted += 1;
             shelves.make_room();
         }
