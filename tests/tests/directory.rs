@@ -220,7 +220,11 @@ fn who_is_no_security_admin_learns_nothing_of_what_is_there() {
     let trial = Trial::start(&[]);
     let admins = Admins::of(&trial);
     for mailbox in ["1001", "1777"] {
-        admins.refused("7900", &format!("mailbox add {mailbox}"), "a role that the person does not have");
+        admins.refused(
+            "7900",
+            &format!("mailbox add {mailbox}"),
+            "a role that the person does not have",
+        );
     }
 }
 
