@@ -30,6 +30,8 @@ pub enum Verdict {
 pub struct Authenticator {
     realm: String,
     key: hmac::Key,
+    /// RFC 7616 §3.3. It says nothing, and many clients do not give it back: nothing is made of it.
+    opaque: String,
     next_serial: u64,
     replay: Replay,
     /// When nonces were made, by first serial number of a second: what may be forgotten.
@@ -50,9 +52,14 @@ impl Authenticator {
     /// restart are stale by it, and what was remembered of their use is gone.
     pub fn new(realm: &str, key: [u8; 32]) -> Self {
         let fits = |c: &char| !c.is_control() && !matches!(c, '"' | '\\');
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+        // No nonce signs a text of this length: what is shown here forges none.
+        let opaque = hmac::sign(&key, b"opaque");
+        let opaque: Vec<u8> = opaque.as_ref().iter().copied().take(MAC_BYTES).collect();
         Authenticator {
             realm: realm.chars().filter(fits).collect(),
-            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            key,
+            opaque: URL_SAFE_NO_PAD.encode(opaque),
             next_serial: 1,
             replay: Replay::default(),
             issued: VecDeque::new(),
@@ -77,7 +84,9 @@ impl Authenticator {
         algorithms.dedup();
         let offered = algorithms.iter().fold(0, |mask, a| mask | a.bit());
         let nonce = self.make_nonce(unix_secs, offered);
-        algorithms.iter().map(|a| Challenge::new(*a, &self.realm, &nonce, stale)).collect()
+        let challenge =
+            |a: &Algorithm| Challenge::new(*a, &self.realm, &nonce, &self.opaque, stale);
+        algorithms.iter().map(challenge).collect()
     }
 
     /// Judges credentials. `ha1` gives a user's H(A1) for an algorithm (see [`super::ha1`]), or
@@ -271,6 +280,38 @@ mod tests {
         let nobody = Algorithm::Sha256.hash(&[b"nobody"]);
         forged.response = response(Algorithm::Sha256, &nobody, &forged, "INVITE");
         assert_eq!(auth.check(1000, &forged, "INVITE", URI, |_| None), Verdict::Wrong);
+    }
+
+    #[test]
+    fn challenges_have_an_opaque_that_need_not_come_back() {
+        let mut auth = Authenticator::new("hushbox", [7; 32]);
+        let challenges = auth.challenges(1000, &[Algorithm::Sha256, Algorithm::Md5], false);
+        let later = auth.challenges(2000, &[Algorithm::Sha256], true);
+        let opaque = |challenge: &Challenge| {
+            let after = challenge.value().split_once(", opaque=\"").expect("an opaque").1;
+            after.split_once('"').expect("an end").0.to_owned()
+        };
+        let all: Vec<String> = challenges.iter().chain(&later).map(opaque).collect();
+        assert!(!all[0].is_empty() && all.iter().all(|one| *one == all[0]));
+        assert_ne!(
+            opaque(
+                &Authenticator::new("hushbox", [8; 32]).challenges(0, &[Algorithm::Md5], false)[0]
+            ),
+            all[0]
+        );
+        for (nc, back) in [("00000001", String::new()), ("00000002", all[0].clone())] {
+            let made = credentials(&challenges[0], nc, "open sesame");
+            let text = format!(
+                "Digest username=\"phone1\", realm=\"hushbox\", nonce=\"{}\", uri=\"{URI}\", \
+                 response=\"{}\", algorithm=SHA-256, cnonce=\"{}\", qop=auth, nc={nc}{}",
+                made.nonce,
+                hex::encode(&made.response),
+                made.cnonce,
+                if back.is_empty() { String::new() } else { format!(", opaque=\"{back}\"") },
+            );
+            let shown = Authorization::parse(text.as_bytes()).expect("valid");
+            assert_eq!(auth.check(1001, &shown, "INVITE", URI, secret), Verdict::Valid);
+        }
     }
 
     #[test]

@@ -10,11 +10,18 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    pub(super) fn new(algorithm: Algorithm, realm: &str, nonce: &str, stale: bool) -> Self {
+    pub(super) fn new(
+        algorithm: Algorithm,
+        realm: &str,
+        nonce: &str,
+        opaque: &str,
+        stale: bool,
+    ) -> Self {
         let stale = if stale { ", stale=true" } else { "" };
         let name = algorithm.name();
         let value = format!(
-            "Digest realm=\"{realm}\", nonce=\"{nonce}\", algorithm={name}, qop=\"auth\"{stale}"
+            "Digest realm=\"{realm}\", nonce=\"{nonce}\", opaque=\"{opaque}\", algorithm={name}, \
+             qop=\"auth\"{stale}"
         );
         Challenge { algorithm, value }
     }
