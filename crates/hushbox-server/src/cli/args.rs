@@ -226,7 +226,7 @@ pub struct MessageList {
     /// In whose name: a person's number; the PIN is asked for
     #[arg(long = "as", value_name = "NUMBER|ACCOUNT/NUMBER", id = "person", requires = "reveal")]
     pub person: Option<String>,
-    /// Why, for the audit log
+    /// Why, for the audit log: 3 to 200 characters, and nothing that looks like a telephone number
     #[arg(long, value_name = "TEXT", requires = "reveal")]
     pub reason: Option<String>,
     /// Read the PIN from this file's first line, instead of the terminal
@@ -248,7 +248,7 @@ pub struct MessageExport {
     /// In whose name: a supervisor's number; the PIN is asked for
     #[arg(long = "as", value_name = "NUMBER|ACCOUNT/NUMBER", id = "person")]
     pub person: String,
-    /// Why, for the audit log
+    /// Why, for the audit log: 3 to 200 characters, and nothing that looks like a telephone number
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
     /// Read the PIN from this file's first line, instead of the terminal
