@@ -39,7 +39,6 @@ use hushbox_sip::{
     InviteBody, Reason, Rejection, Session, Subscription, Tap,
 };
 use hushbox_store::Directory;
-use hushbox_store::keys::ServiceKey;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
@@ -48,7 +47,7 @@ use crate::mwi::{Lamps, Watcher};
 use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
 use flood::Flood;
 use guard::{Challenged, Guard};
-use identity::{Caller, Shown, Verdict};
+use identity::{Caller, Secrets, Shown, Verdict};
 pub use interface::{
     Admission, Config, Input, LookUp, MwiConfig, MwiNews, Output, Peer, Refused, Why,
 };
@@ -66,7 +65,7 @@ use unasked::Unasked;
 pub struct Signalling {
     endpoint: Endpoint,
     authenticator: Authenticator,
-    service_key: ServiceKey,
+    secrets: Secrets,
     /// Ours, as others see it: a call from it goes round.
     product: String,
     directory: Arc<Directory>,
@@ -105,10 +104,10 @@ impl Signalling {
             product: config.sip.product,
             endpoint,
             authenticator: Authenticator::new(&config.realm, seed()),
-            service_key: config.service_key,
             directory,
             flood: Flood::new(config.admission.deposits_per_caller, &seed()),
             rng: ChaCha20Rng::from_seed(seed()),
+            secrets: Secrets::new(config.service_key, &seed()),
             connections: BTreeMap::new(),
             calls: BTreeMap::new(),
             sessions: BTreeMap::new(),

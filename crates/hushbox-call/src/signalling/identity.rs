@@ -4,7 +4,8 @@ use hushbox_policy::{DeviceId, Now, Profile, TrunkId};
 use hushbox_sip::{
     Algorithm, Authorization, CallIdHash, Elsewhere, Flow, Invite, Subscribe, Transport,
 };
-use hushbox_store::keys::DigestAlgorithm;
+use hushbox_store::keys::{DigestAlgorithm, NONCE_LEN, ServiceKey, WrappedKey};
+use hushbox_store::model::Device;
 
 use super::{Peer, Signalling, unix_secs};
 
@@ -32,6 +33,45 @@ impl Caller {
             Caller::Trunk(id) => Some(id),
             Caller::Device(_) => None,
         }
+    }
+}
+
+/// Opens devices' digest secrets.
+pub(super) struct Secrets {
+    key: ServiceKey,
+    /// Opened for a user name that nobody has, or that has no secret of that algorithm.
+    decoy: Option<WrappedKey>,
+}
+
+impl Secrets {
+    /// Whose the decoy is.
+    const NOBODY: DeviceId = DeviceId::from_bytes([0; 16]);
+
+    pub(super) fn new(key: ServiceKey, seed: &[u8; 32]) -> Self {
+        let mut nonce = [0; NONCE_LEN];
+        nonce.copy_from_slice(&seed[..NONCE_LEN]);
+        // As long as a real one.
+        let (kind, ha1) = (DigestAlgorithm::Sha256, [0; 32]);
+        let decoy = key.seal_digest_secret(Self::NOBODY, kind, &ha1, nonce).ok();
+        Self { key, decoy }
+    }
+
+    /// A device's secret. Whoever it is asked for, one is opened: how long that takes says nothing of who there is.
+    fn open(&self, device: Option<&Device>, algorithm: Algorithm, lab: bool) -> Option<Vec<u8>> {
+        let found = device.and_then(|device| {
+            let (kind, sealed) = match algorithm {
+                Algorithm::Sha256 => (DigestAlgorithm::Sha256, &device.digest_sha256),
+                Algorithm::Sha512_256 => (DigestAlgorithm::Sha512_256, &device.digest_sha512_256),
+                Algorithm::Md5 if lab => (DigestAlgorithm::Md5, &device.digest_md5),
+                Algorithm::Md5 => return None,
+            };
+            Some((device.id, kind, sealed.as_ref()?))
+        });
+        let is_there = found.is_some();
+        let decoy = || Some((Self::NOBODY, DigestAlgorithm::Sha256, self.decoy.as_ref()?));
+        let (owner, kind, sealed) = found.or_else(decoy)?;
+        let ha1 = self.key.open_digest_secret(owner, kind, sealed).ok()?;
+        is_there.then(|| ha1.to_vec())
     }
 }
 
@@ -172,19 +212,8 @@ impl Signalling {
     ) -> (hushbox_sip::Verdict, Option<DeviceId>) {
         let lab = shown.flow.transport != Transport::Tls;
         let device = self.digest_device(authorization.username(), lab);
-        let secret = |algorithm: Algorithm| {
-            let device = self.directory.device(device?)?;
-            let (kind, sealed) = match algorithm {
-                Algorithm::Sha256 => (DigestAlgorithm::Sha256, device.digest_sha256.as_ref()?),
-                Algorithm::Sha512_256 => {
-                    (DigestAlgorithm::Sha512_256, device.digest_sha512_256.as_ref()?)
-                }
-                Algorithm::Md5 if lab => (DigestAlgorithm::Md5, device.digest_md5.as_ref()?),
-                Algorithm::Md5 => return None,
-            };
-            let ha1 = self.service_key.open_digest_secret(device.id, kind, sealed).ok()?;
-            Some(ha1.to_vec())
-        };
+        let record = device.and_then(|id| self.directory.device(id));
+        let secret = |algorithm| self.secrets.open(record, algorithm, lab);
         let judged = self.authenticator.check(
             unix_secs(now),
             authorization,
@@ -209,5 +238,25 @@ fn verdict((judged, device): (hushbox_sip::Verdict, Option<DeviceId>)) -> Verdic
         (hushbox_sip::Verdict::Stale, _) => Verdict::Stale,
         (hushbox_sip::Verdict::Valid | hushbox_sip::Verdict::Wrong, _) => Verdict::Wrong,
         (hushbox_sip::Verdict::NotOurs, _) => Verdict::Stranger,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{device_id, directory, service_key};
+
+    #[test]
+    fn only_a_devices_own_secret_is_given_and_for_everybody_else_a_decoy_is_opened() {
+        let secrets = Secrets::new(service_key(), &[7; 32]);
+        let directory = directory();
+        let device = directory.device(device_id("c7001"));
+        assert!(device.is_some());
+        assert_eq!(secrets.open(device, Algorithm::Sha256, false).map(|ha1| ha1.len()), Some(32));
+        assert_eq!(secrets.open(device, Algorithm::Md5, false), None, "not over TLS");
+        assert_eq!(secrets.open(None, Algorithm::Sha256, false), None);
+        let decoy = secrets.decoy.as_ref().expect("sealed");
+        let kind = DigestAlgorithm::Sha256;
+        assert!(secrets.key.open_digest_secret(Secrets::NOBODY, kind, decoy).is_ok());
     }
 }

@@ -12,6 +12,7 @@ pub(super) fn run(args: &CheckConfig) -> Result<(), Failure> {
     };
     let config = config::load(&file)?;
     // What a correct file names must be there, too.
+    config.check_files()?;
     crate::tls::check(&config)?;
     registrations::check(&config)?;
     super::say(&format!("{}: ok\n", file.display()));

@@ -10,7 +10,7 @@ pub mod resolve;
 mod tests;
 
 pub use registration::Registration;
-pub use resolve::{Config, LogFormat, RtpPorts, load, parse};
+pub use resolve::{Config, LogFormat, NamedFile, RtpPorts, load, parse};
 
 use std::fmt;
 

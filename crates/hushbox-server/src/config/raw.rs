@@ -328,7 +328,9 @@ impl<'text> Section<'_, 'text> {
     fn integer(&mut self, key: &str) -> Option<Located<i64>> {
         self.take(key, "a whole number without quotes", |value| {
             let integer = value.as_integer()?;
-            i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+            // One that is beyond any range is told that range, like any other that is outside of it.
+            let beyond = if integer.as_str().starts_with('-') { i64::MIN } else { i64::MAX };
+            Some(i64::from_str_radix(integer.as_str(), integer.radix()).unwrap_or(beyond))
         })
     }
 

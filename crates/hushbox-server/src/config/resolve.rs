@@ -125,13 +125,40 @@ pub struct Config {
     pub drain: Duration,
     /// The PBXs that this server is an extension of.
     pub registrations: Vec<Registration>,
+    /// The files that must be there.
+    pub files: Vec<NamedFile>,
     /// How log lines look.
     pub log_format: LogFormat,
     /// Which log lines are written: a `tracing` filter.
     pub log_level: String,
 }
 
+/// A file that the configuration names, or that stands where it names none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// Its key.
+    pub key: &'static str,
+    /// The line that names it.
+    pub line: Option<usize>,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
 impl Config {
+    /// Looks for every file that must be there; each that can't be read is a mistake like any other.
+    pub fn check_files(&self) -> Result<(), LoadError> {
+        let unreadable = |file: &NamedFile| {
+            let error = std::fs::File::open(&file.path).err()?;
+            let message = format!("{}: {error}", file.path.display());
+            Some(Problem { line: file.line, key: file.key.to_owned(), message })
+        };
+        let problems: Vec<Problem> = self.files.iter().filter_map(unreadable).collect();
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(LoadError::Wrong { path: self.file.clone(), problems: Problems(problems) })
+    }
+
     /// Checks the lab listeners again, after something else than the file has set them.
     pub fn check_lab(&self) -> Result<(), Problems> {
         let listeners = [("listen.lab_udp", self.lab_udp), ("listen.lab_tcp", self.lab_tcp)];
@@ -227,8 +254,10 @@ impl Resolver<'_> {
         let ops_beyond = raw.ops.beyond_loopback.as_ref().is_some_and(|beyond| beyond.value);
         let ops =
             self.loopback_address("ops.listen", &raw.ops.listen, ops_beyond, OPS_BEYOND_LOOPBACK);
-        if raw.listen.tls.is_none() && raw.listen.lab_udp.is_none() && raw.listen.lab_tcp.is_none()
-        {
+        // Where the text is no TOML, what seems to be missing may stand behind the mistake.
+        let is_whole = self.problems.iter().all(|problem| !problem.key.is_empty());
+        let listeners = [&raw.listen.tls, &raw.listen.lab_udp, &raw.listen.lab_tcp];
+        if is_whole && listeners.iter().all(|listener| listener.is_none()) {
             self.wrong(None, "listen", "give at least one of tls, lab_udp and lab_tcp");
         }
         let any_ip = tls
@@ -335,6 +364,7 @@ impl Resolver<'_> {
             ),
             drain: self.seconds("limits.drain_secs", &raw.limits.drain_secs, 0..=3_600, 60),
             registrations: self.registrations(raw),
+            files: self.files(raw),
             log_format: self.log_format(&raw.log.format),
             log_level: self.log_level(&raw.log.level),
         }
@@ -400,6 +430,36 @@ impl Resolver<'_> {
             Some(list) => list.value.iter().map(|path| self.folder.join(path)).collect(),
             None => vec![self.folder.join("tls/ca.crt")],
         }
+    }
+
+    /// The files that are read at the start: those of TLS where that is served, and the passwords at PBXs.
+    fn files(&self, raw: &Raw) -> Vec<NamedFile> {
+        let one = |key, named: &Option<Located<String>>, default| NamedFile {
+            key,
+            line: named.as_ref().map(|named| named.line),
+            path: self.path(named, default),
+        };
+        let several = |key, named: &Option<Located<Vec<String>>>, paths: Vec<PathBuf>| {
+            let line = named.as_ref().map(|named| named.line);
+            paths.into_iter().map(move |path| NamedFile { key, line, path })
+        };
+        let mut files = Vec::new();
+        if raw.listen.tls.is_some() {
+            let tls = &raw.tls;
+            files.push(one("tls.certificate", &tls.certificate, "tls/server.crt"));
+            files.push(one("tls.key", &tls.key, "tls/server.key"));
+            let client_cas = self.paths(tls.client_cas.as_ref());
+            files.extend(several("tls.client_cas", &tls.client_cas, client_cas));
+            let named = |list: &Option<Located<Vec<String>>>| {
+                list.as_ref().map_or_else(Vec::new, |list| self.paths(Some(list)))
+            };
+            files.extend(several("tls.server_cas", &tls.server_cas, named(&tls.server_cas)));
+            files.extend(several("tls.crls", &tls.crls, named(&tls.crls)));
+        }
+        for registration in raw.registrations.iter().filter(|one| one.password_file.is_some()) {
+            files.push(one("registration.password_file", &registration.password_file, ""));
+        }
+        files
     }
 
     /// What goes into a header without quoting: a host or a realm.

@@ -15,7 +15,9 @@ fn problems(text: &str) -> Vec<String> {
 fn the_reference_configuration_is_valid_and_says_the_defaults() {
     let text = include_str!("../../../../config/hushbox.toml");
     let file = Path::new("/etc/hushbox/hushbox.toml");
-    let reference = parse(text, file).expect("the reference configuration");
+    let mut reference = parse(text, file).expect("the reference configuration");
+    // The bare one has no lines that name them.
+    reference.files.iter_mut().for_each(|file| file.line = None);
     let bare = parse("[listen]\ntls = \"127.0.0.1:5061\"\n", file).expect("a bare configuration");
     assert_eq!(reference, bare);
 }
@@ -153,6 +155,34 @@ fn mistakes_in_a_registration_are_named_with_their_lines() {
         problems("[listen]\ntls = \"127.0.0.1:5061\"\n[registration]\naddress = \"sip:a@b\"\n"),
         ["line 3: registration: is a list: write [[registration]], one for each"]
     );
+}
+
+#[test]
+fn every_file_that_is_not_there_is_named_with_its_key_and_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "[listen]\ntls = \"127.0.0.1:5061\"\n[tls]\ncertificate = \"nofile\"\nclient_cas = [\"ca.pem\", \"gone.pem\"]\n[[registration]]\naddress = \"sip:5000@clinic.example\"\npassword_file = \"no.password\"\n";
+    std::fs::write(folder.path().join("ca.pem"), "").expect("written");
+    let config = parse(text, &folder.path().join("hushbox.toml")).expect("valid");
+    let said = config.check_files().expect_err("files are missing").to_string();
+    let folder = folder.path().display();
+    for part in [
+        ": 4 mistakes\n".to_owned(),
+        format!("line 4: tls.certificate: {folder}/nofile: No such file"),
+        format!("\ntls.key: {folder}/tls/server.key: No such file"),
+        format!("line 5: tls.client_cas: {folder}/gone.pem: No such file"),
+        format!("line 8: registration.password_file: {folder}/no.password: No such file"),
+    ] {
+        assert!(said.contains(&part), "{part:?} in {said}");
+    }
+}
+
+#[test]
+fn a_number_beyond_all_ranges_is_told_its_range_and_what_is_no_toml_nothing_else() {
+    let listen = "[listen]\ntls = \"127.0.0.1:5061\"\n";
+    let found = problems(&format!("{listen}[limits]\ncalls_max = 999999999999999999999\n"));
+    assert!(found.len() == 1 && found[0].contains("is outside of 1 to 100000"), "{found:?}");
+    let found = problems("[listen\ntls = 1\n");
+    assert!(found.iter().all(|one| !one.contains("give at least one")), "{found:?}");
 }
 
 #[test]

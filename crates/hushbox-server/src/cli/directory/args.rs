@@ -379,7 +379,7 @@ pub struct TrunkFields {
     pub no_calls_max: bool,
     /// Tell it of every lamp of its accounts, by NOTIFYs to NUMBER there that it has not asked for
     ///
-    /// sip:HOST[:PORT][;transport=tls|tcp|udp]: TLS where no transport stands there, and TLS alone for hipaa accounts.
+    /// As in `sip:pbx.example:5061;transport=tls` (or tcp, udp): TLS where no transport stands there, and TLS alone for hipaa accounts.
     /// An empty one turns it off.
     #[arg(long, value_name = "URI", value_parser = unasked)]
     pub mwi: Option<Unasked>,
