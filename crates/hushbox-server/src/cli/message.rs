@@ -35,44 +35,40 @@ pub(super) fn list(args: &MessageList) -> Result<(), Failure> {
 
 pub(super) fn export(args: &MessageExport) -> Result<(), Failure> {
     let config = load(&args.at)?;
-    let out = args.out.display();
-    let mut reserved = Some(wav::reserve(&args.out).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => format!("{out} exists already: nothing was written"),
-        _ => format!("{out} can't be made, and nothing was asked for: {error}"),
-    })?);
-    let exported = fetch(args, &config, &mut reserved);
-    if exported.is_err() {
-        // Half a message must not be taken for a whole one.
-        std::fs::remove_file(&args.out)?;
-    }
-    exported?;
-    super::say(&format!("{out}: written\n"));
-    Ok(())
-}
-
-/// Writes the message into the file that is reserved for it.
-fn fetch(
-    args: &MessageExport,
-    config: &Config,
-    reserved: &mut Option<File>,
-) -> Result<(), Failure> {
     let by = InTheNameOf {
         person: args.person.clone(),
         pin: pin(args.pin_file.as_deref(), &args.person)?,
         reason: args.reason.clone(),
     };
-    let mut wav = None;
-    client::ask(
-        config,
-        &Request::MessageExport { id: args.id.clone(), by },
-        |reply| match reply {
-            Reply::AudioFormat { sample_rate } => {
-                wav = reserved.take().map(|file| WavFile::begin(file, sample_rate)).transpose()?;
-                Ok(())
+    let out = args.out.display();
+    let reserved = wav::reserve(&args.out).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => format!("{out} exists already: nothing was written"),
+        _ => format!("{out} can't be made, and nothing was asked for: {error}"),
+    })?;
+    let request = Request::MessageExport { id: args.id.clone(), by };
+    if let Err(error) = fetch(&config, &request, reserved) {
+        // Half a message must not be taken for a whole one.
+        return match std::fs::remove_file(&args.out) {
+            Ok(()) => Err(error),
+            Err(left) => {
+                Err(format!("{error}; {out} is not whole and could not be removed: {left}").into())
             }
-            Reply::Audio(text) => wav.as_mut().map_or(Ok(()), |wav| wav.append(&text)),
-            Reply::Row(_) | Reply::Secret { .. } | Reply::End | Reply::Refused(_) => Ok(()),
-        },
-    )?;
+        };
+    }
+    super::say(&format!("{out}: written\n"));
+    Ok(())
+}
+
+/// Writes the message into the file that is reserved for it.
+fn fetch(config: &Config, request: &Request, reserved: File) -> Result<(), Failure> {
+    let (mut reserved, mut wav) = (Some(reserved), None);
+    client::ask(config, request, |reply| match reply {
+        Reply::AudioFormat { sample_rate } => {
+            wav = reserved.take().map(|file| WavFile::begin(file, sample_rate)).transpose()?;
+            Ok(())
+        }
+        Reply::Audio(text) => wav.as_mut().map_or(Ok(()), |wav| wav.append(&text)),
+        Reply::Row(_) | Reply::Secret { .. } | Reply::End | Reply::Refused(_) => Ok(()),
+    })?;
     Ok(wav.ok_or("the server sent no audio")?.finish()?)
 }
