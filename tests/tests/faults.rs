@@ -11,7 +11,9 @@ use hushbox_load::scenario::{self, Outcome};
 use hushbox_load::script::{Keys, Step};
 use hushbox_load::sdp::Security;
 use hushbox_load::transport::Transport;
-use hushbox_tests::calls::{forwarded, leave, leave_at_once, listen, owner, run, speech};
+use hushbox_tests::calls::{
+    delivered, forwarded, leave, leave_at_once, listen, owner, run, speech,
+};
 use hushbox_tests::trial::{Trial, program, warn_not_tested};
 
 const LAB: [&str; 4] = ["--lab-udp", "127.0.0.1:0", "--lab-tcp", "127.0.0.1:0"];
@@ -289,6 +291,8 @@ fn a_full_data_disk_refuses_new_messages_and_keeps_the_old_ones() {
     let sound = speech(6, Duration::from_secs(2));
     assert!(place(&forwarded(&trial, "1001"), &leave(&sound)).is_ok());
 
+    // Nothing is on its way that would still take or give back room.
+    let _rows = delivered(&trial, "1001", 1);
     let filler = disk.fill(0);
     let answer = || place(&forwarded(&trial, "1001"), &[Step::HangUp]).refusal;
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
