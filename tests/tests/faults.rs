@@ -264,7 +264,8 @@ impl SmallDisk {
 
     /// Writes until nothing more fits but `spare` octets.
     fn fill(&self, spare: u64) -> std::path::PathBuf {
-        let path = self.0.path().join("filler");
+        let number = std::fs::read_dir(self.0.path()).map_or(0, Iterator::count);
+        let path = self.0.path().join(format!("filler-{number}"));
         let mut file = std::fs::File::create(&path).expect("a file");
         let block = vec![0xA5; 65_536];
         let mut written = 0u64;
@@ -293,7 +294,7 @@ fn a_full_data_disk_refuses_new_messages_and_keeps_the_old_ones() {
 
     // Nothing is on its way that would still take or give back room.
     let _rows = delivered(&trial, "1001", 1);
-    let filler = disk.fill(0);
+    let mut refilled = vec![disk.fill(0)];
     let answer = || place(&forwarded(&trial, "1001"), &[Step::HangUp]).refusal;
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     let refusal = loop {
@@ -301,6 +302,8 @@ fn a_full_data_disk_refuses_new_messages_and_keeps_the_old_ones() {
             break refusal;
         }
         assert!(std::time::Instant::now() < deadline, "a full disk is noticed within seconds");
+        // What the server has given back meanwhile.
+        refilled.push(disk.fill(0));
     };
     assert_eq!(refusal.status, 503);
     assert!(refusal.retry_after.is_some(), "it says when to come again");
@@ -309,7 +312,9 @@ fn a_full_data_disk_refuses_new_messages_and_keeps_the_old_ones() {
     let heard = place(&plan, &listen(&pin, &sound));
     assert!(heard.is_ok(), "what is there can be heard: {:?}", heard.steps);
 
-    std::fs::remove_file(filler).expect("removed");
+    for filler in refilled {
+        std::fs::remove_file(filler).expect("removed");
+    }
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while let Some(refusal) = answer() {
         assert_eq!(refusal.status, 503);
