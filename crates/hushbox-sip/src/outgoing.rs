@@ -1,8 +1,9 @@
 //! Requests of our own that belong to no call, and what becomes of them.
 
 use crate::invite::Headers;
+use crate::limits;
 use crate::message::Message;
-use crate::registration::retry_after;
+use crate::message::lex;
 use crate::transport::{Flow, Transport};
 use bytes::Bytes;
 use std::fmt;
@@ -151,8 +152,15 @@ impl Response {
 
     /// How long it asks to wait (RFC 3261 §20.33).
     pub fn retry_after(&self) -> Option<Duration> {
-        retry_after(&self.headers)
+        retry_after(self.headers.first("Retry-After")?)
     }
+}
+
+/// The seconds of `Retry-After: 18000;duration=3600 (comment)`, bounded.
+pub(crate) fn retry_after(value: &[u8]) -> Option<Duration> {
+    let end = value.iter().position(|b| !b.is_ascii_digit()).unwrap_or(value.len());
+    let seconds = lex::number(lex::trim(&value[..end]), u64::from(u32::MAX))?;
+    Some(Duration::from_secs(seconds).min(limits::RETRY_AFTER_MAX))
 }
 
 impl fmt::Debug for Response {
@@ -172,4 +180,17 @@ pub enum Undelivered {
     Timeout,
     /// There were too many requests of ours already.
     TooMany,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_long_to_wait_is_read_and_bounded() {
+        let secs = |value: &str| retry_after(value.as_bytes()).map(|wait| wait.as_secs());
+        assert_eq!(secs("120 (I'm in a meeting)"), Some(120));
+        assert_eq!(secs("18000;duration=3600"), Some(3_600));
+        assert_eq!(secs("soon"), None);
+    }
 }

@@ -15,7 +15,6 @@ use crate::limits;
 use crate::outgoing::{Destination, Outgoing, OwnContact, Response, Undelivered};
 use crate::resolution::Target;
 use crate::transport::{ConnectionId, Flow, Transport};
-pub(crate) use binding::retry_after;
 use binding::{flow_timer, granted, min_expires};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -276,7 +275,7 @@ impl Registration {
                     None => self.fail(now, Failure::Refused(423), None),
                 }
             }
-            status => self.fail(now, Failure::Refused(status), retry_after(&response.headers)),
+            status => self.fail(now, Failure::Refused(status), response.retry_after()),
         }
     }
 

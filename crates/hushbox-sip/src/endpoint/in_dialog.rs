@@ -6,6 +6,7 @@ use super::session::{Call, Phase};
 use super::timers::Timer;
 use crate::event::{Event, Session};
 use crate::invite::InviteBody;
+use crate::message::Message;
 use crate::message::method::Method;
 use crate::rejection::Rejection;
 use crate::retargeting::ReasonCause;
@@ -48,16 +49,20 @@ impl Endpoint {
     }
 
     pub(super) fn find_dialog(&self, incoming: &Incoming<'_>) -> Option<Session> {
-        let message = incoming.message;
+        self.dialogs.get(&self.dialog_of(incoming.message)?).copied()
+    }
+
+    /// The dialog that a request names, whether or not it is there.
+    pub(super) fn dialog_of(&self, message: &Message<'_>) -> Option<Key> {
         let local_tag = message.to().tag()?;
         let remote_tag = message.from().tag().unwrap_or_default();
-        self.dialogs.get(&self.keys.dialog(message.call_id(), local_tag, remote_tag)).copied()
+        Some(self.keys.dialog(message.call_id(), local_tag, remote_tag))
     }
 
     fn is_from_peer(&self, session: Session, flow: Flow) -> bool {
         let Some(call) = self.calls.get(&session) else { return false };
-        let identity = flow.connection.and_then(|c| self.identities.get(&c));
-        call.is_its_flow(flow) || identity.is_some() && identity == call.identity.as_ref()
+        let identity = self.identity_of(flow);
+        call.is_its_flow(flow) || identity.is_some() && identity == call.identity
     }
 
     /// The peer came by another connection: what we send goes there from now on.

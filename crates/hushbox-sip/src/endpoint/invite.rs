@@ -270,8 +270,9 @@ impl Endpoint {
         // source is not flooded by its repetitions.
         let rejection = Rejection::challenge(challenges);
         let transaction = self.calls.get(&session).map(|call| call.transaction);
+        let trying = transaction.and_then(|key| self.invite_servers.get(&key)?.trying());
         // A caller who has a 100 repeats its INVITE no more (§17.1.1.2), and a 401 that gets lost would be the last word.
-        if let Some(trying) = transaction.and_then(|key| self.invite_servers.get(&key)?.trying()) {
+        if let Some(trying) = trying {
             self.unsay(&trying);
         }
         self.reject_first(now, session, &rejection);

@@ -424,7 +424,10 @@ impl Endpoint {
 
     /// Takes back what was said and nobody has taken yet.
     fn unsay(&mut self, said: &Bytes) {
-        self.outputs.retain(|o| !matches!(o, Output::Transmit { bytes, .. } if bytes == said));
+        let is_it = |o: &Output| matches!(o, Output::Transmit { bytes, .. } if bytes == said);
+        if let Some(at) = self.outputs.iter().position(is_it) {
+            self.outputs.remove(at);
+        }
     }
 
     /// How peers of a flow's listener reach us.

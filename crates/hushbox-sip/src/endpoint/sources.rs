@@ -86,9 +86,6 @@ impl Sources {
     }
 
     fn take_request(&mut self, now: Instant, flow: Flow) -> bool {
-        if self.is_neighbour(flow) {
-            return true;
-        }
         let Some(requests) = &mut self.requests else { return true };
         requests.take(now, Source::from(flow.remote.ip()))
     }
@@ -121,10 +118,12 @@ impl Endpoint {
     /// Refuses what begins something new and comes too often from one source. True if it was one too many. What
     /// belongs to something that was let in before is never counted.
     pub(super) fn refuse_flood(&mut self, incoming: &Incoming<'_>) -> bool {
-        let is_of_another = matches!(incoming.request.method, Method::Ack | Method::Cancel)
-            || self.find_dialog(incoming).is_some()
-            || self.is_in_subscription(incoming.message);
-        if is_of_another || self.sources.take_request(incoming.now, incoming.flow) {
+        let belongs =
+            |key| self.dialogs.contains_key(&key) || self.notifier.dialogs.contains_key(&key);
+        let is_let_in = matches!(incoming.request.method, Method::Ack | Method::Cancel)
+            || self.sources.is_neighbour(incoming.flow)
+            || self.dialog_of(incoming.message).is_some_and(belongs);
+        if is_let_in || self.sources.take_request(incoming.now, incoming.flow) {
             return false;
         }
         self.show_refused(incoming.flow, Overflow::Source);

@@ -108,20 +108,9 @@ impl Endpoint {
     }
 
     fn find_subscription(&self, message: &Message<'_>, id: Option<&[u8]>) -> Option<Subscription> {
-        let local_tag = message.to().tag()?;
-        let remote_tag = message.from().tag().unwrap_or_default();
-        let key = self.keys.dialog(message.call_id(), local_tag, remote_tag);
-        let found = *self.notifier.dialogs.get(&key)?;
+        let found = *self.notifier.dialogs.get(&self.dialog_of(message)?)?;
         let watch = self.notifier.watches.get(&found)?;
         (watch.event_id.as_deref() == id && watch.ending.is_none()).then_some(found)
-    }
-
-    /// Whether this names a subscription that is there.
-    pub(super) fn is_in_subscription(&self, message: &Message<'_>) -> bool {
-        let Some(local_tag) = message.to().tag() else { return false };
-        let remote_tag = message.from().tag().unwrap_or_default();
-        let key = self.keys.dialog(message.call_id(), local_tag, remote_tag);
-        self.notifier.dialogs.contains_key(&key)
     }
 
     fn is_subscriber(&self, subscription: Subscription, flow: Flow) -> bool {
@@ -130,8 +119,8 @@ impl Endpoint {
             Some(_) => watch.flow.connection == flow.connection,
             None => watch.source.remote == flow.remote && watch.flow.transport == flow.transport,
         };
-        let identity = flow.connection.and_then(|c| self.identities.get(&c));
-        same_flow || identity.is_some() && identity == watch.identity.as_ref()
+        let identity = self.identity_of(flow);
+        same_flow || identity.is_some() && identity == watch.identity
     }
 
     fn is_late(&self, subscription: Subscription, message: &Message<'_>) -> bool {
@@ -186,14 +175,13 @@ impl Endpoint {
         }
         self.next_id += 1;
         let subscription = Subscription(self.next_id);
-        let connection = asked.source.connection;
         let watch = Watch {
             dialog_key: self.keys.dialog(
                 asked.dialog.call_id(),
                 &asked.local_tag,
                 &asked.remote_tag,
             ),
-            identity: connection.and_then(|c| self.identities.get(&c)).copied(),
+            identity: self.identity_of(asked.source),
             dialog: asked.dialog,
             local_tag: asked.local_tag,
             remote_tag: asked.remote_tag,
@@ -216,7 +204,7 @@ impl Endpoint {
         asked: Asked,
         expires: Duration,
     ) -> Result<Subscription, Rejection> {
-        let identity = asked.source.connection.and_then(|c| self.identities.get(&c)).copied();
+        let identity = self.identity_of(asked.source);
         let watch = self.notifier.watches.get_mut(&subscription);
         let Some(watch) = watch.filter(|watch| watch.ending.is_none()) else {
             return Err(Rejection::new(481));

@@ -8,11 +8,10 @@ use crate::dialog::Dialog;
 use crate::event::{Event, RequestId};
 use crate::limits;
 use crate::message::Message;
-use crate::message::event_package::delta_seconds;
-use crate::message::lex;
 use crate::message::method::Method;
 use crate::message::name::Name;
 use crate::mwi::{CONTENT_TYPE, EVENT_PACKAGE};
+use crate::outgoing::retry_after;
 use crate::subscription::{
     EndReason, KeptSubscription, Notified, Sending, Subscription, Unsubscribed, event_value,
 };
@@ -20,7 +19,7 @@ use crate::transaction::{Due, Key, NonInviteClient};
 use crate::transport::Flow;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Everything about subscriptions.
 #[derive(Default)]
@@ -370,10 +369,4 @@ fn ends(status: u16) -> bool {
             | 505
             | 600..=699
     )
-}
-
-/// `Retry-After: 18000;duration=3600 (comment)`: its seconds.
-fn retry_after(value: &[u8]) -> Option<Duration> {
-    let end = value.iter().position(|b| !b.is_ascii_digit()).unwrap_or(value.len());
-    delta_seconds(lex::trim(value.get(..end)?))
 }

@@ -41,13 +41,6 @@ pub(super) fn min_expires(headers: &Headers) -> Option<Duration> {
     headers.first("Min-Expires").and_then(seconds).filter(|min| *min <= limits::MAX_EXPIRES)
 }
 
-/// RFC 3261 §20.33: a number, perhaps with a comment or parameters.
-pub(crate) fn retry_after(headers: &Headers) -> Option<Duration> {
-    let value = headers.first("Retry-After")?;
-    let end = value.iter().position(|b| !b.is_ascii_digit()).unwrap_or(value.len());
-    seconds(&value[..end]).map(|wait| wait.min(limits::RETRY_AFTER_MAX))
-}
-
 /// RFC 5626 §5.4, §11: how long the registrar waits for a sign of life. None says that it does not
 /// know of flows; that it does and names no time leaves ours.
 pub(super) fn flow_timer(headers: &Headers) -> Option<Duration> {
@@ -100,10 +93,6 @@ mod tests {
 
     #[test]
     fn times_are_read_and_absurd_ones_bounded() {
-        let retry = |value| retry_after(&headers(&[("Retry-After", value)])).map(|d| d.as_secs());
-        assert_eq!(retry("120 (I'm in a meeting)"), Some(120));
-        assert_eq!(retry("18000;duration=3600"), Some(3_600));
-        assert_eq!(retry("soon"), None);
         let min = |value| min_expires(&headers(&[("Min-Expires", value)])).map(|d| d.as_secs());
         assert_eq!(min(" 1800 "), Some(1_800));
         assert_eq!(min("4000000000"), None);
