@@ -156,6 +156,49 @@ pub fn listen(pin: &str, sound: &[i16]) -> Vec<Step> {
     ]
 }
 
+/// An owner who enters the PIN, plays from the first message and deletes that one, unheard or not.
+///
+/// # Panics
+///
+/// When the PIN is no row of keys.
+#[must_use]
+pub fn delete_the_first(pin: &str) -> Vec<Step> {
+    let keys = |keys: &str| Step::Press(Keys::new(keys).expect("keys"));
+    vec![
+        Step::Speech { within: Duration::from_secs(10) },
+        keys(&format!("{pin}#")),
+        Step::Speech { within: Duration::from_secs(20) },
+        keys("1"),
+        Step::Hear(Duration::from_secs(12)),
+        keys("7"),
+        Step::Hear(Duration::from_secs(2)),
+        keys("#"),
+        Step::HangUp,
+    ]
+}
+
+/// `trunk set pbx OPTIONS` in the name of the trial's security-admin of `system`: the row, or what was said.
+///
+/// # Errors
+///
+/// What the command said where it was refused.
+///
+/// # Panics
+///
+/// When what it printed is no row.
+pub fn set_trunk(trial: &Trial, options: &[&str]) -> Result<Value, String> {
+    let by = trial.by("9000");
+    let mut args = vec!["trunk", "set", "pbx", "--json"];
+    args.extend(by.iter().map(String::as_str));
+    args.extend(options);
+    let output = trial.command(&args);
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("one JSON array");
+    Ok(rows.into_iter().next().expect("one row"))
+}
+
 /// Speech-like sound that says nothing; each seed gives another.
 #[must_use]
 pub fn speech(seed: u8, length: Duration) -> Vec<i16> {

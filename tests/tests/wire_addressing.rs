@@ -9,7 +9,7 @@ use hushbox_load::client::Plan;
 use hushbox_load::g711::Codec;
 use hushbox_load::scenario::{self, Outcome};
 use hushbox_load::script::{Keys, Step};
-use hushbox_tests::calls::{delivered, forwarded, leave, leave_at_once, run, speech};
+use hushbox_tests::calls::{delivered, forwarded, leave, leave_at_once, run, set_trunk, speech};
 use hushbox_tests::transcript::Voice;
 use hushbox_tests::trial::{Trial, program};
 use serde_json::Value;
@@ -128,26 +128,6 @@ fn what_the_pbx_says_picks_the_mailbox_and_the_greeting() {
     assert_eq!(delivered(&trial, "1001", 1).len(), 1);
     let text = trial.command(&["resolve", "/nowhere/invite.txt"]);
     assert!(!text.status.success());
-}
-
-/// `trunk set pbx ...` in the name of the trial's security-admin of `system`.
-fn set_trunk(trial: &Trial, options: &[&str]) -> Result<Value, String> {
-    let json = trial.json();
-    let accounts = json["accounts"].as_array().expect("accounts");
-    let system = accounts.iter().find(|a| a["profile"].is_null()).expect("the built-in account");
-    let admin = &system["staff"][0];
-    let pin_file = trial.dir().join("pin");
-    std::fs::write(&pin_file, admin["pin"].as_str().expect("a PIN")).expect("written");
-    let number = admin["number"].as_str().expect("a number");
-    let mut args = vec!["trunk", "set", "pbx", "--json", "--as", number, "--pin-file"];
-    args.push(pin_file.to_str().expect("a path"));
-    args.extend(options);
-    let output = trial.command(&args);
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    let rows: Vec<Value> = serde_json::from_slice(&output.stdout).expect("one JSON array");
-    Ok(rows.into_iter().next().expect("one row"))
 }
 
 #[test]

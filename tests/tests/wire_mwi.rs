@@ -6,9 +6,10 @@ use std::time::Duration;
 use hushbox_load::digest::{self, Credentials};
 use hushbox_load::message::{Message, Request, Response, Writer};
 use hushbox_load::scenario;
-use hushbox_load::script::{Keys, Step};
 use hushbox_load::transport::{Connection, Identity, Transport};
-use hushbox_tests::calls::{delivered, forwarded, leave_at_once, owner, run, speech};
+use hushbox_tests::calls::{
+    delete_the_first, delivered, forwarded, leave_at_once, owner, run, speech,
+};
 use hushbox_tests::trial::Trial;
 use serde_json::Value;
 
@@ -188,18 +189,7 @@ fn a_telephones_lamp_goes_on_with_a_message_and_off_when_it_is_deleted() {
         assert_eq!(said["watchers"].as_array().map(Vec::len), Some(2), "{said}");
 
         let (plan, pin) = owner(&trial, "1001");
-        let keys = |keys: &str| Keys::new(keys).expect("keys");
-        let script = [
-            Step::Speech { within: Duration::from_secs(10) },
-            Step::Press(keys(&format!("{pin}#"))),
-            Step::Speech { within: Duration::from_secs(20) },
-            Step::Press(keys("1")),
-            Step::Hear(Duration::from_secs(12)),
-            Step::Press(keys("7")),
-            Step::Hear(Duration::from_secs(2)),
-            Step::Press(keys("#")),
-            Step::HangUp,
-        ];
+        let script = delete_the_first(&pin);
         tokio::task::block_in_place(|| run(scenario::call(&plan, &script))).expect("a call");
         for (lamp, last) in &mut lamps {
             lamp.wait(last, "Messages-Waiting: no").await;

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use hushbox_load::message::{Message, Writer};
 use hushbox_load::scenario;
-use hushbox_load::script::{Keys, Step};
 use hushbox_load::transport::{Connection, Transport};
-use hushbox_tests::calls::{delivered, forwarded, leave_at_once, owner, run, speech};
+use hushbox_tests::calls::{
+    delete_the_first, delivered, forwarded, leave_at_once, owner, run, set_trunk, speech,
+};
 use hushbox_tests::trial::Trial;
 use pbx::{Heard, ListeningPbx};
 
@@ -52,21 +53,8 @@ impl Pbx {
     }
 }
 
-/// As an administrator of the whole installation.
 fn set(trial: &Trial, options: &[&str]) -> Result<(), String> {
-    let json = trial.json();
-    let accounts = json["accounts"].as_array().expect("accounts").iter();
-    let staff = accounts.flat_map(|account| account["staff"].as_array().into_iter().flatten());
-    let mut admins = staff.filter(|person| person["number"] == "9000");
-    let pin = admins.next().expect("9000")["pin"].as_str().expect("a PIN").to_owned();
-    let file = trial.dir().join("pin-of-9000");
-    std::fs::write(&file, pin).expect("written");
-    let mut args = vec!["trunk", "set", "pbx", "--as", "9000", "--pin-file"];
-    args.push(file.to_str().expect("a path"));
-    args.extend(options);
-    let output = tokio::task::block_in_place(|| trial.command(&args));
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() { Ok(()) } else { Err(said) }
+    tokio::task::block_in_place(|| set_trunk(trial, options)).map(drop)
 }
 
 fn leave_a_message(trial: &Trial, mailbox: &str, count: usize) {
@@ -79,20 +67,9 @@ fn leave_a_message(trial: &Trial, mailbox: &str, count: usize) {
     });
 }
 
-fn delete_the_first(trial: &Trial, mailbox: &str) {
+fn delete_in(trial: &Trial, mailbox: &str) {
     let (plan, pin) = owner(trial, mailbox);
-    let keys = |keys: &str| Keys::new(keys).expect("keys");
-    let script = [
-        Step::Speech { within: Duration::from_secs(10) },
-        Step::Press(keys(&format!("{pin}#"))),
-        Step::Speech { within: Duration::from_secs(20) },
-        Step::Press(keys("1")),
-        Step::Hear(Duration::from_secs(12)),
-        Step::Press(keys("7")),
-        Step::Hear(Duration::from_secs(2)),
-        Step::Press(keys("#")),
-        Step::HangUp,
-    ];
+    let script = delete_the_first(&pin);
     tokio::task::block_in_place(|| run(scenario::call(&plan, &script))).expect("a call");
 }
 
@@ -153,9 +130,9 @@ fn a_pbx_that_has_not_subscribed_is_told_of_every_lamp_until_that_is_turned_off(
         pbx.shows("1002", "Messages-Waiting: no").await;
         pbx.shows("2001", "Messages-Waiting: no").await;
 
-        delete_the_first(&trial, "1001");
+        delete_in(&trial, "1001");
         pbx.shows("1001", "Voice-Message: 1/").await;
-        delete_the_first(&trial, "1001");
+        delete_in(&trial, "1001");
         pbx.shows("1001", "Messages-Waiting: no").await;
 
         set(&trial, &["--no-mwi"]).expect("set");

@@ -1,6 +1,6 @@
 //! Requests of our own outside of the calls: RFC 3263 §4.3, RFC 5923, RFC 5626 §4.4.1.
 
-use crate::world::{SECOND, Sent, World, address, request, response, seconds, tls};
+use crate::world::{SECOND, Sent, World, address, opened, request, response, seconds, tls};
 use hushbox_sip::{
     ConnectionId, Destination, Event, Flow, Outgoing, OwnContact, RequestId, Transport, Undelivered,
 };
@@ -28,16 +28,6 @@ fn notify(destinations: Vec<Destination>) -> Outgoing {
 
 fn from_peer(of: Flow) -> Flow {
     Flow { remote: of.remote, ..of }
-}
-
-/// A connection that we opened.
-fn opened(number: u64) -> Flow {
-    Flow {
-        transport: Transport::Tls,
-        local: address("192.0.2.100:51234"),
-        remote: address("192.0.2.7:5061"),
-        connection: Some(ConnectionId(number)),
-    }
 }
 
 fn status_of(world: &mut World, request: RequestId) -> u16 {

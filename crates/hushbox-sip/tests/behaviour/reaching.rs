@@ -1,20 +1,11 @@
 //! Subscribers whose connection is gone: NOTIFYs go on in their dialog by a connection that we open (RFC 3261 §18.1.1,
 //! RFC 5923).
 
-use crate::world::{SECOND, World, address, request, response, tls};
-use hushbox_sip::{ConnectionId, Destination, Flow, Sending, Subscription, Transport};
+use crate::world::{SECOND, World, address, opened, request, response, tls};
+use hushbox_sip::{ConnectionId, Destination, Sending, Subscription, Transport};
 
 fn over_tls(remote: &str) -> Destination {
     Destination::new(Transport::Tls, address(remote), Some("pbx.example.com".to_owned()))
-}
-
-fn opened(number: u64) -> Flow {
-    Flow {
-        transport: Transport::Tls,
-        local: address("192.0.2.100:51234"),
-        remote: address("192.0.2.7:5061"),
-        connection: Some(ConnectionId(number)),
-    }
 }
 
 /// A subscription that came over a connection which is gone.

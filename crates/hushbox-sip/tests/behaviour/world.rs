@@ -77,6 +77,16 @@ pub(crate) fn tls(connection: u64) -> Flow {
     }
 }
 
+/// A connection that we opened.
+pub(crate) fn opened(number: u64) -> Flow {
+    Flow {
+        transport: Transport::Tls,
+        local: address("192.0.2.100:51234"),
+        remote: address("192.0.2.7:5061"),
+        connection: Some(ConnectionId(number)),
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "an origin for virtual time; nothing reads it again")]
 fn origin() -> Instant {
     Instant::now()
