@@ -80,7 +80,7 @@ fn a_message_left_by_baresip_is_heard_by_its_owner() {
     let length = found.source.len();
     let wanted = (seconds * RATE as f64).round() as usize;
     assert!(
-        length.abs_diff(wanted) <= samples_in(measure::LENGTH_TOLERANCE) + 160,
+        length.abs_diff(wanted) <= samples_in(measure::LENGTH_TOLERANCE),
         "{length} of {wanted}"
     );
 }
