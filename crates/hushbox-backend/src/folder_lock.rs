@@ -16,7 +16,7 @@ pub const LOCK_FILE: &str = "lock";
 /// Held while it lives.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -48,7 +48,15 @@ impl FolderLock {
         }
         // A full disk must not keep a server from starting: the text is a courtesy.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id()));
-        Ok(FolderLock { _file: file })
+        Ok(FolderLock { file })
+    }
+}
+
+/// flock(2): a copy of the handle holds the lock too, as one that a child has between fork and exec.
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // What fails here is done by the system when the last copy is closed.
+        let _ = self.file.unlock();
     }
 }
 
@@ -65,6 +73,15 @@ mod tests {
         assert!(said.contains(&format!("process {}", std::process::id())), "{said}");
         assert!(said.contains("stop that one first"), "{said}");
         assert!(said.contains(&folder.path().display().to_string()), "{said}");
+        drop(first);
+        FolderLock::take(folder.path()).expect("free again");
+    }
+
+    #[test]
+    fn a_copy_of_the_handle_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = FolderLock::take(folder.path()).unwrap();
+        let _copy = first.file.try_clone().unwrap();
         drop(first);
         FolderLock::take(folder.path()).expect("free again");
     }
