@@ -11,6 +11,7 @@ use hushbox_load::scenario::{self, Outcome};
 use hushbox_load::script::Step;
 use hushbox_tests::calls::{delivered, forwarded, leave_at_once, listen, owner, run, speech};
 use hushbox_tests::trial::Trial;
+use serde_json::{Value, json};
 
 /// How soon removing a record must have ended its calls (design.md "Who may call").
 const GONE_WITHIN: Duration = Duration::from_secs(5);
@@ -151,6 +152,50 @@ fn what_is_added_can_be_called_at_once_and_what_is_removed_is_gone_at_once() {
     assert_eq!(trial.list(&["mailbox", "list"]), there);
     assert!(trial.list(&["device", "list"]).iter().all(|row| row["username"] != "phone-7003"));
     audit_is_good(&trial);
+}
+
+/// A PBX that can have no certificate: it leaves messages by its password, and that is all it can do.
+#[test]
+fn a_trunk_with_a_password_leaves_messages_is_listed_as_an_exception_and_ends_with_its_password() {
+    let mut trial = Trial::start(&[]);
+    let admins = Admins::of(&trial);
+    let beside = "it has a certificate: a password beside it would only be weaker";
+    admins.refused("9000", "trunk set pbx --new-password --password-out @beside", beside);
+    admins.refused("9000", "trunk add hosted --account clinic", "--new-password");
+    admins.done("9000", "trunk add hosted --account clinic --new-password --password-out @hosted");
+    let rows = trial.list(&["trunk", "list"]);
+    let row = rows.iter().find(|row| row["name"] == "hosted").expect("listed");
+    assert_eq!((&row["digest"], &row["certificate"]), (&json!(["SHA-256"]), &Value::Null));
+
+    let mut hosted = forwarded(&trial, "1001");
+    hosted.identity.certificate = None;
+    hosted.identity.credentials = Some(Credentials {
+        username: "hosted".to_owned(),
+        password: admins.secret("hosted"),
+        algorithm: Some(hushbox_load::digest::Algorithm::Sha256),
+    });
+    let sent = speech(42, Duration::from_secs(2));
+    assert!(call(&hosted, &leave_at_once(&sent)).is_ok());
+    let _rows = delivered(&trial, "1001", 1);
+    let (owner, pin) = owner(&trial, "1001");
+    assert!(call(&owner, &listen(&pin, &sent)).is_ok(), "and its owner hears it");
+
+    let mut elsewhere = hosted.clone();
+    elsewhere.uri = "sip:2001@trial.example".to_owned();
+    assert_eq!(call(&elsewhere, &[Step::HangUp]).refusal.map(|r| r.status), Some(404));
+    elsewhere.uri = "sip:*97@clinic.example".to_owned();
+    let refused = call(&elsewhere, &[Step::Bye { within: Duration::from_secs(30) }]);
+    assert!(refused.is_ok(), "it is told so and hung up on: {:?}", refused.steps);
+
+    let doctor = trial.command(&["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.status.success() && said.contains("trunk hosted: it has a password"), "{said}");
+
+    admins.done("9000", "trunk remove hosted");
+    assert_eq!(call(&hosted, &[Step::HangUp]).refusal.map(|r| r.status), Some(401));
+    audit_is_good(&trial);
+    let log = trial.stop();
+    assert!(log.contains("weaker than it should be: trunk hosted"), "{log}");
 }
 
 #[test]

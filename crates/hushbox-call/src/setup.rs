@@ -9,7 +9,7 @@ use hushbox_audit::Detail;
 use hushbox_media::Security;
 use hushbox_media::sdp::SessionDescription;
 use hushbox_policy::{
-    AddressRule, CallId, CallerName, CallerNumber, DeviceId, Profile, Surface, Wish,
+    AddressRule, CallId, CallerName, CallerNumber, DeviceId, Profile, Surface, TrunkId, Wish,
 };
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{CallIdHash, Reason, Rejection, RequestId, Transport};
@@ -37,6 +37,8 @@ pub struct CallSetup {
     pub peer: IpAddr,
     /// Stands for its SIP Call-ID in logs.
     pub call_id_hash: CallIdHash,
+    /// The trunk that it came over, if it did.
+    pub trunk: Option<TrunkId>,
 }
 
 impl CallSetup {

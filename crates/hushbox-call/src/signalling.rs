@@ -56,7 +56,6 @@ pub use overload::{Part, Strain};
 use places::Places;
 use reaching::Reaching;
 use registrations::Registrations;
-use shown_caller::shown_caller;
 pub use subscriptions::Lamp;
 use subscriptions::Watching;
 use unasked::Unasked;
@@ -507,14 +506,15 @@ impl Signalling {
         self.callers.insert(id, caller);
         self.places.take(id, purpose.wish(), caller.trunk());
         self.sessions.insert(session, id);
-        if let (Caller::Device(_), Some(number)) = (caller, caller.number()) {
+        let by_request = matches!(caller, Caller::Device(_)) || self.is_by_digest(caller);
+        if let (true, Some(number)) = (by_request, caller.number()) {
             self.endpoint.recognise(session, number);
         }
         let offer = match &invite.body {
             InviteBody::Sdp(sdp) => Some(sdp.clone()),
             InviteBody::None | InviteBody::Unsupported => None,
         };
-        let (caller_number, caller_name) = shown_caller(invite, caller);
+        let (caller_number, caller_name) = self.shown_caller(invite, caller);
         self.outputs.push_back(Output::Start(Box::new(CallSetup {
             id,
             purpose,
@@ -524,6 +524,7 @@ impl Signalling {
             transport: invite.flow.transport,
             peer: invite.flow.remote.ip(),
             call_id_hash: invite.call_id_hash,
+            trunk: caller.trunk(),
         })));
         if invite.flow.connection.is_some() {
             self.outputs.push_back(Output::Known { flow: invite.flow });

@@ -10,7 +10,7 @@ use hushbox_policy::{
 };
 use hushbox_sip::{Algorithm, auth::ha1};
 use hushbox_store::Directory;
-use hushbox_store::keys::{DigestAlgorithm, ServiceKey, WrappedKey};
+use hushbox_store::keys::{DigestAlgorithm, DigestUser, ServiceKey, WrappedKey};
 use hushbox_store::model::{
     Account, Device, Entity, Grant, Mailbox, MailboxPurpose, Person, Trunk,
 };
@@ -21,6 +21,9 @@ pub(crate) const TRIAL: AccountId = AccountId::from_bytes([2; 16]);
 pub(crate) const TRUNK: TrunkId = TrunkId::from_bytes([3; 16]);
 /// The trunk that serves `trial` alone.
 pub(crate) const OTHER_TRUNK: TrunkId = TrunkId::from_bytes([4; 16]);
+
+/// The trunk `hosted`, which serves both accounts and has a password.
+pub(crate) const DIGEST_TRUNK: TrunkId = TrunkId::from_bytes([5; 16]);
 
 pub(crate) fn now() -> Now {
     #[expect(clippy::disallowed_methods, reason = "any origin will do in a test")]
@@ -108,13 +111,20 @@ fn grant(person: &str, mailbox: &str) -> Entity {
     })
 }
 
+/// Everybody's password is `secret`.
+fn sealed(
+    user: DigestUser,
+    username: &str,
+    kind: DigestAlgorithm,
+    algorithm: Algorithm,
+) -> Option<WrappedKey> {
+    let secret = ha1(algorithm, username, REALM, "secret");
+    Some(service_key().seal_digest_secret(user, kind, &secret, [9; 12]).unwrap())
+}
+
 fn device(account: AccountId, username: &str, bound: Binding) -> Entity {
-    let key = service_key();
     let id = device_id(username);
-    let sealed = |kind, algorithm| {
-        let secret = ha1(algorithm, username, REALM, "secret");
-        Some(key.seal_digest_secret(id, kind, &secret, [9; 12]).unwrap())
-    };
+    let sealed = |kind, algorithm| sealed(DigestUser::Device(id), username, kind, algorithm);
     Entity::Device(Device {
         id,
         account,
@@ -132,6 +142,7 @@ fn trunk(id: TrunkId, name: &str, accounts: &[AccountId], lab: &[IpAddr]) -> Ent
         id,
         name: name.to_owned(),
         certificate: None,
+        digest_sha256: None,
         accounts: accounts.to_vec(),
         lab_addresses: lab.to_vec(),
         addressing: Default::default(),
@@ -140,8 +151,17 @@ fn trunk(id: TrunkId, name: &str, accounts: &[AccountId], lab: &[IpAddr]) -> Ent
     })
 }
 
+fn digest_trunk() -> Entity {
+    let Entity::Trunk(trunk) = trunk(DIGEST_TRUNK, "hosted", &[CLINIC, TRIAL], &[]) else {
+        unreachable!("a trunk")
+    };
+    let user = DigestUser::Trunk(trunk.id);
+    let digest_sha256 = sealed(user, &trunk.name, DigestAlgorithm::Sha256, Algorithm::Sha256);
+    Entity::Trunk(Trunk { digest_sha256, ..trunk })
+}
+
 /// `clinic` (hipaa: 1001, 1002, and 1099 for doctor) and `trial` (standard: 2001), a person and a device each; shared devices; a trunk
-/// for both, which is 127.0.0.1 on `lab`, and one for `trial` alone.
+/// for both, which is 127.0.0.1 on `lab`, one for `trial` alone, and one for both that has a password.
 pub(crate) fn directory() -> Arc<Directory> {
     let persons =
         |numbers: &[&str]| Binding::Persons(numbers.iter().map(|n| person_id(n)).collect());
@@ -172,6 +192,7 @@ pub(crate) fn directory() -> Arc<Directory> {
             device(TRIAL, "t7101", persons(&["7101"])),
             trunk(TRUNK, "pbx", &[CLINIC, TRIAL], &[IpAddr::V4(Ipv4Addr::LOCALHOST)]),
             trunk(OTHER_TRUNK, "other", &[TRIAL], &[]),
+            digest_trunk(),
         ])
         .unwrap(),
     )

@@ -12,6 +12,7 @@ use hushbox_store::{CertificateOwner, Directory};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
 use crate::client_certificates::ClientCertificates;
+use crate::exceptions;
 use crate::records::CertificateRecords;
 use crate::services::Services;
 use crate::signalling::ToSignallingTask;
@@ -81,6 +82,9 @@ impl DirectoryWriter {
     /// Tells everybody of the directory of the moment: commands, the TLS listener, signalling, and by it live calls.
     pub fn publish(&self, services: &Services, directory: Directory) {
         let directory = Arc::new(directory);
+        let before = exceptions::of_directory(&services.directory());
+        let now = exceptions::of_directory(&directory);
+        exceptions::announce(now.into_iter().filter(|one| !before.contains(one)));
         services.set_directory(Arc::clone(&directory));
         if let Some(clients) = &self.clients {
             clients.set_records(Arc::new(CertificateRecords(Arc::clone(&directory))));

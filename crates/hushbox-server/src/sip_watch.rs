@@ -98,8 +98,9 @@ impl SipWatch {
     /// A call was let in.
     pub fn admitted(&self, setup: &CallSetup) {
         let kind = metrics::kind(&setup.purpose);
-        let trunk = self.trace.admitted(setup.call_id_hash, setup.id, kind);
+        let trunk = setup.trunk.and_then(|id| self.trunk_name(id));
         metrics::call_admitted(kind, trunk.as_ref());
+        self.trace.admitted(setup.call_id_hash, setup.id, kind, trunk);
     }
 
     /// A call was refused.

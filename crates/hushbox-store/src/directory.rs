@@ -15,6 +15,7 @@ use hushbox_policy::{
 use jiff::Timestamp;
 
 use crate::error::DirectoryError;
+use crate::keys::DigestUser;
 use crate::model::{
     Account, Alias, AliasName, Device, Entity, Grant, Mailbox, Node, Person, Tombstone, Trunk,
 };
@@ -40,7 +41,7 @@ pub struct Directory {
     mailboxes_by_number: BTreeMap<(Number, AccountId), MailboxId>,
     persons_by_number: BTreeMap<(Number, AccountId), PersonId>,
     aliases_by_name: BTreeMap<(AliasName, AccountId), AliasId>,
-    devices_by_username: BTreeMap<String, DeviceId>,
+    digest_users: BTreeMap<String, DigestUser>,
     trunks_by_address: BTreeMap<IpAddr, TrunkId>,
     grants_by_person: BTreeMap<PersonId, BTreeSet<GrantId>>,
     grants_by_mailbox: BTreeMap<MailboxId, BTreeSet<GrantId>>,
@@ -238,7 +239,15 @@ impl Directory {
 
     /// The device of that digest user name.
     pub fn device_by_username(&self, username: &str) -> Option<&Device> {
-        self.devices.get(self.devices_by_username.get(username)?)
+        match self.digest_users.get(username)? {
+            DigestUser::Device(id) => self.devices.get(id),
+            DigestUser::Trunk(_) => None,
+        }
+    }
+
+    /// Who has that digest user name.
+    pub fn digest_user(&self, username: &str) -> Option<DigestUser> {
+        self.digest_users.get(username).copied()
     }
 
     /// That trunk.

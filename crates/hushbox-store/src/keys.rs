@@ -25,7 +25,7 @@ use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hmac};
-use hushbox_policy::{AccountId, DeviceId, MailboxId};
+use hushbox_policy::{AccountId, DeviceId, MailboxId, TrunkId};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -115,7 +115,7 @@ enum Purpose {
     AccountKey(AccountId),
     MailboxPrivateKey { account: AccountId, mailbox: MailboxId, epoch: u32 },
     DirectorySigningKey,
-    DigestSecret { device: DeviceId, algorithm: &'static str },
+    DigestSecret { user: DigestUser, algorithm: &'static str },
 }
 
 impl Purpose {
@@ -135,9 +135,17 @@ impl Purpose {
             Purpose::DirectorySigningKey => {
                 aad.extend_from_slice(b"hushbox directory signing key 1\0")
             }
-            Purpose::DigestSecret { device, algorithm } => {
-                aad.extend_from_slice(b"hushbox digest secret 1\0");
-                aad.extend_from_slice(device.as_bytes());
+            Purpose::DigestSecret { user, algorithm } => {
+                match user {
+                    DigestUser::Device(device) => {
+                        aad.extend_from_slice(b"hushbox digest secret 1\0");
+                        aad.extend_from_slice(device.as_bytes());
+                    }
+                    DigestUser::Trunk(trunk) => {
+                        aad.extend_from_slice(b"hushbox trunk digest secret 1\0");
+                        aad.extend_from_slice(trunk.as_bytes());
+                    }
+                }
                 aad.extend_from_slice(algorithm.as_bytes());
             }
         }
@@ -392,7 +400,16 @@ impl DigestAlgorithm {
     }
 }
 
-/// Seals what the server itself must be able to use without a person: the devices' digest secrets.
+/// Whose a digest secret is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestUser {
+    /// A device's.
+    Device(DeviceId),
+    /// A trunk's.
+    Trunk(TrunkId),
+}
+
+/// Seals what the server itself must be able to use without a person: the digest secrets of devices and trunks.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct ServiceKey([u8; KEY_LEN]);
 
@@ -402,25 +419,25 @@ impl ServiceKey {
         ServiceKey(*bytes)
     }
 
-    /// Seals a device's HA1.
+    /// Seals the HA1 of a device or trunk.
     pub fn seal_digest_secret(
         &self,
-        device: DeviceId,
+        user: DigestUser,
         algorithm: DigestAlgorithm,
         ha1: &[u8],
         nonce: [u8; NONCE_LEN],
     ) -> Result<WrappedKey, KeyError> {
-        wrap(&self.0, &Purpose::DigestSecret { device, algorithm: algorithm.name() }, ha1, nonce)
+        wrap(&self.0, &Purpose::DigestSecret { user, algorithm: algorithm.name() }, ha1, nonce)
     }
 
-    /// Opens a device's HA1, for one comparison.
+    /// Opens the HA1 of a device or trunk, for one comparison.
     pub fn open_digest_secret(
         &self,
-        device: DeviceId,
+        user: DigestUser,
         algorithm: DigestAlgorithm,
         sealed: &WrappedKey,
     ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-        unwrap(&self.0, &Purpose::DigestSecret { device, algorithm: algorithm.name() }, sealed)
+        unwrap(&self.0, &Purpose::DigestSecret { user, algorithm: algorithm.name() }, sealed)
     }
 }
 
@@ -498,16 +515,18 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_secret_opens_for_its_device_and_algorithm_only() {
+    fn a_digest_secret_opens_for_its_owner_and_algorithm_only() {
         let key = ServiceKey::from_bytes(&[1; 32]);
-        let device = DeviceId::from_bytes([1; 16]);
+        let device = DigestUser::Device(DeviceId::from_bytes([1; 16]));
         let sealed =
             key.seal_digest_secret(device, DigestAlgorithm::Sha256, b"0123", NONCE).unwrap();
         let opened = key.open_digest_secret(device, DigestAlgorithm::Sha256, &sealed).unwrap();
         assert_eq!(opened.as_slice(), b"0123");
         assert!(key.open_digest_secret(device, DigestAlgorithm::Md5, &sealed).is_err());
-        let other = DeviceId::from_bytes([2; 16]);
+        let other = DigestUser::Device(DeviceId::from_bytes([2; 16]));
         assert!(key.open_digest_secret(other, DigestAlgorithm::Sha256, &sealed).is_err());
+        let trunk = DigestUser::Trunk(TrunkId::from_bytes([1; 16]));
+        assert!(key.open_digest_secret(trunk, DigestAlgorithm::Sha256, &sealed).is_err());
     }
 
     #[test]

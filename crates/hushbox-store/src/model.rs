@@ -244,6 +244,9 @@ pub struct Trunk {
     /// Its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateBinding>,
+    /// Without a certificate: HA1 for SHA-256, its name being the user name, sealed by the service key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest_sha256: Option<WrappedKey>,
     /// The accounts it serves.
     pub accounts: Vec<AccountId>,
     /// Addresses that are this trunk on `lab` listeners.
@@ -258,6 +261,14 @@ pub struct Trunk {
     /// Where it takes NOTIFYs of its accounts' lamps without having asked for them, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mwi: Option<NotifyTarget>,
+}
+
+impl Trunk {
+    /// Whether a password is all that proves it. Then it leaves messages, by TLS, and nothing else; what it says of
+    /// who calls is no more than a telephone's word.
+    pub fn is_by_digest(&self) -> bool {
+        self.digest_sha256.is_some()
+    }
 }
 
 fn is_usual(addressing: &Addressing) -> bool {

@@ -11,7 +11,9 @@ use hushbox_policy::{
     PersonId, Pin, PinVerifier, Profile, SubscriptionId, TrunkId,
 };
 use hushbox_sip::{Algorithm, auth::ha1};
-use hushbox_store::keys::{AccountKey, DigestAlgorithm, RootKey, ServiceKey};
+use hushbox_store::keys::{
+    AccountKey, DigestAlgorithm, DigestUser, RootKey, ServiceKey, WrappedKey,
+};
 use hushbox_store::model::{
     Account, Device, Entity, Grant, Mailbox, MailboxPurpose, Node, Person, Trunk,
 };
@@ -29,6 +31,8 @@ pub const PIN_7002: &str = "90210455";
 pub const PIN_7101: &str = "31415926";
 /// The PBX.
 pub const TRUNK: TrunkId = TrunkId::from_bytes([3; 16]);
+/// The PBX `hosted`, which serves both accounts too and has a password.
+pub const DIGEST_TRUNK: TrunkId = TrunkId::from_bytes([4; 16]);
 /// The node.
 pub const NODE: NodeId = NodeId::from_bytes([9; 16]);
 
@@ -92,7 +96,7 @@ fn number(text: &str) -> Number {
 
 impl Installation {
     /// `clinic` (hipaa: 1001, 1002; 7001, 7002) and `trial` (standard: 2001; 7101), a device each, one shared by 7001
-    /// and 7002, and a PBX for both. Person 7002 may also hear 1001.
+    /// and 7002, and two PBXs for both, one known by a password. Person 7002 may also hear 1001.
     pub fn new() -> Self {
         let root = RootKey::from_bytes(&[21; 32]);
         let pepper = Pepper::new([22; 32]);
@@ -116,14 +120,16 @@ impl Installation {
             a_device(TRIAL, "t7101", &["7101"]),
             desk_device(),
             Entity::Trunk(Trunk {
-                id: TRUNK,
-                name: "pbx".to_owned(),
-                certificate: None,
-                accounts: vec![CLINIC, TRIAL],
                 lab_addresses: vec![std::net::Ipv4Addr::LOCALHOST.into()],
-                addressing: Default::default(),
-                calls_max: None,
-                mwi: None,
+                ..a_trunk(TRUNK, "pbx")
+            }),
+            Entity::Trunk(Trunk {
+                digest_sha256: sealed(
+                    DigestUser::Trunk(DIGEST_TRUNK),
+                    "hosted",
+                    (DigestAlgorithm::Sha256, Algorithm::Sha256),
+                ),
+                ..a_trunk(DIGEST_TRUNK, "hosted")
             }),
             Entity::Node(Node { id: NODE, public_key: node_key.public() }),
         ];
@@ -216,12 +222,34 @@ fn desk_device() -> Entity {
     Entity::Device(Device { bound: Binding::Mailbox(mailbox("1001")), ..device })
 }
 
+/// Everybody's password is `secret`.
+fn sealed(
+    user: DigestUser,
+    username: &str,
+    (kind, algorithm): (DigestAlgorithm, Algorithm),
+) -> Option<WrappedKey> {
+    let secret = ha1(algorithm, username, REALM, "secret");
+    Installation::service_key().seal_digest_secret(user, kind, &secret, [34; 12]).ok()
+}
+
+/// A PBX of both accounts.
+fn a_trunk(id: TrunkId, name: &str) -> Trunk {
+    Trunk {
+        id,
+        name: name.to_owned(),
+        certificate: None,
+        digest_sha256: None,
+        accounts: vec![CLINIC, TRIAL],
+        lab_addresses: Vec::new(),
+        addressing: Default::default(),
+        calls_max: None,
+        mwi: None,
+    }
+}
+
 fn a_device(account: AccountId, username: &str, persons: &[&str]) -> Entity {
     let id = device(username);
-    let sealed = |kind, algorithm| {
-        let secret = ha1(algorithm, username, REALM, "secret");
-        Installation::service_key().seal_digest_secret(id, kind, &secret, [34; 12]).ok()
-    };
+    let sealed = |kind, algorithm| sealed(DigestUser::Device(id), username, (kind, algorithm));
     Entity::Device(Device {
         id,
         account,

@@ -10,7 +10,7 @@ use hushbox_tests::world::caller::Offer;
 use hushbox_tests::world::installation::{PIN_7001, PIN_7101, TRUNK, device};
 use hushbox_tests::world::{CallerId, World};
 
-use crate::support::{GCM, SECOND, bye, call, hears, leave, pbx, press, telephone, voice};
+use crate::support::{GCM, SECOND, beep, bye, call, hears, leave, pbx, press, telephone, voice};
 
 fn with_password(
     world: &mut World,
@@ -48,6 +48,27 @@ fn a_telephone_logs_in_by_digest_and_pin_on_tls_and_on_lab() {
         assert_eq!(world.caller(owner).take_prompts()[..2], ["1", "new-message"]);
         bye(&mut world, owner);
     }
+}
+
+#[test]
+fn a_pbx_with_a_password_leaves_messages_over_tls_and_does_nothing_else() {
+    let mut world = World::new();
+    let sha256 = Some(Algorithm::Sha256);
+    let hosted = with_password(&mut world, Transport::Tls, ("hosted", "secret"), sha256);
+    assert_eq!(call(&mut world, hosted, "sip:1001@clinic.example", GCM), 200);
+    beep(&mut world);
+    world.with(hosted, |c, _, _| c.speak(&voice(1, 2)));
+    world.run_for(2 * SECOND);
+    // Its connection goes in the middle: it hangs up over another, as who it is.
+    world.disconnect(hosted);
+    let again = with_password(&mut world, Transport::Tls, ("hosted", "secret"), sha256);
+    assert_eq!(bye_from_elsewhere(&mut world, again, hosted), [200]);
+    world.run_for(SECOND);
+    assert_eq!(world.server.rows().count(), 1);
+
+    assert_eq!(call(&mut world, again, "sip:9999@clinic.example", GCM), 404);
+    assert_eq!(call(&mut world, again, "sip:*97@clinic.example", GCM), 200);
+    hears(&mut world, again, "not-from-this-telephone", SECOND);
 }
 
 #[test]

@@ -6,7 +6,6 @@ use hushbox_store::model::MailboxPurpose;
 use rand_core::RngCore as _;
 
 use super::identity::Caller;
-use super::shown_caller::shown_caller;
 use super::{Signalling, Why};
 use crate::limits;
 use crate::setup::Purpose;
@@ -20,7 +19,7 @@ impl Signalling {
         caller: Caller,
         purpose: Purpose,
     ) -> Result<Purpose, NoRoom> {
-        let (number, _) = shown_caller(invite, caller);
+        let (number, _) = self.shown_caller(invite, caller);
         let wish = self.wish(now, &purpose, number.as_ref());
         admit(&self.admission_facts(wish, caller, invite.restrains_itself))?;
         Ok(match (wish, purpose) {

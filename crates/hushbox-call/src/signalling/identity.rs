@@ -4,8 +4,9 @@ use hushbox_policy::{DeviceId, Now, Profile, TrunkId};
 use hushbox_sip::{
     Algorithm, Authorization, CallIdHash, Elsewhere, Flow, Invite, Subscribe, Transport,
 };
-use hushbox_store::keys::{DigestAlgorithm, NONCE_LEN, ServiceKey, WrappedKey};
-use hushbox_store::model::Device;
+use hushbox_store::Directory;
+use hushbox_store::keys::{DigestAlgorithm, DigestUser, NONCE_LEN, ServiceKey, WrappedKey};
+use hushbox_store::model::Trunk;
 
 use super::{Peer, Signalling, unix_secs};
 
@@ -36,7 +37,16 @@ impl Caller {
     }
 }
 
-/// Opens devices' digest secrets.
+impl From<DigestUser> for Caller {
+    fn from(user: DigestUser) -> Self {
+        match user {
+            DigestUser::Device(id) => Caller::Device(id),
+            DigestUser::Trunk(id) => Caller::Trunk(id),
+        }
+    }
+}
+
+/// Opens the digest secrets of telephones and trunks.
 pub(super) struct Secrets {
     key: ServiceKey,
     /// Opened for a user name that nobody has, or that has no secret of that algorithm.
@@ -45,7 +55,7 @@ pub(super) struct Secrets {
 
 impl Secrets {
     /// Whose the decoy is.
-    const NOBODY: DeviceId = DeviceId::from_bytes([0; 16]);
+    const NOBODY: DigestUser = DigestUser::Device(DeviceId::from_bytes([0; 16]));
 
     pub(super) fn new(key: ServiceKey, seed: &[u8; 32]) -> Self {
         let mut nonce = [0; NONCE_LEN];
@@ -56,22 +66,47 @@ impl Secrets {
         Self { key, decoy }
     }
 
-    /// A device's secret. Whoever it is asked for, one is opened: how long that takes says nothing of who there is.
-    fn open(&self, device: Option<&Device>, algorithm: Algorithm, lab: bool) -> Option<Vec<u8>> {
-        let found = device.and_then(|device| {
-            let (kind, sealed) = match algorithm {
-                Algorithm::Sha256 => (DigestAlgorithm::Sha256, &device.digest_sha256),
-                Algorithm::Sha512_256 => (DigestAlgorithm::Sha512_256, &device.digest_sha512_256),
-                Algorithm::Md5 if lab => (DigestAlgorithm::Md5, &device.digest_md5),
-                Algorithm::Md5 => return None,
-            };
-            Some((device.id, kind, sealed.as_ref()?))
+    /// A user's secret. Whoever it is asked for, one is opened: how long that takes says nothing of who there is.
+    fn open(
+        &self,
+        directory: &Directory,
+        user: Option<DigestUser>,
+        algorithm: Algorithm,
+        lab: bool,
+    ) -> Option<Vec<u8>> {
+        let kind = match algorithm {
+            Algorithm::Sha256 => DigestAlgorithm::Sha256,
+            Algorithm::Sha512_256 => DigestAlgorithm::Sha512_256,
+            Algorithm::Md5 => DigestAlgorithm::Md5,
+        };
+        let may_be_used = kind != DigestAlgorithm::Md5 || lab;
+        let found = user.filter(|_| may_be_used).and_then(|user| {
+            let sealed = sealed(directory, user, kind)?;
+            Some((user, kind, sealed))
         });
         let is_there = found.is_some();
         let decoy = || Some((Self::NOBODY, DigestAlgorithm::Sha256, self.decoy.as_ref()?));
         let (owner, kind, sealed) = found.or_else(decoy)?;
         let ha1 = self.key.open_digest_secret(owner, kind, sealed).ok()?;
         is_there.then(|| ha1.to_vec())
+    }
+}
+
+/// What the directory has of a user's secret. A trunk's is for SHA-256 alone (design.md "Who may call").
+fn sealed(directory: &Directory, user: DigestUser, kind: DigestAlgorithm) -> Option<&WrappedKey> {
+    match user {
+        DigestUser::Device(id) => {
+            let device = directory.device(id)?;
+            match kind {
+                DigestAlgorithm::Sha256 => device.digest_sha256.as_ref(),
+                DigestAlgorithm::Sha512_256 => device.digest_sha512_256.as_ref(),
+                DigestAlgorithm::Md5 => device.digest_md5.as_ref(),
+            }
+        }
+        DigestUser::Trunk(id) => match kind {
+            DigestAlgorithm::Sha256 => directory.trunk(id)?.digest_sha256.as_ref(),
+            DigestAlgorithm::Sha512_256 | DigestAlgorithm::Md5 => None,
+        },
     }
 }
 
@@ -155,12 +190,21 @@ impl Signalling {
 
     /// Whether a caller can show by digest who it is, on this transport.
     pub(super) fn uses_digest(&self, caller: Caller, transport: Transport) -> bool {
-        let Caller::Device(id) = caller else { return false };
         let lab = transport != Transport::Tls;
-        self.directory.device(id).is_some_and(|device| {
-            let has_secret = device.digest_sha256.is_some() || lab && device.digest_md5.is_some();
-            has_secret && self.digest_device(&device.username, lab) == Some(id)
-        })
+        match caller {
+            Caller::Device(id) => self.directory.device(id).is_some_and(|device| {
+                let md5 = lab && device.digest_md5.is_some();
+                let has_secret = device.digest_sha256.is_some() || md5;
+                has_secret && self.digest_user(&device.username, lab).is_some()
+            }),
+            Caller::Trunk(_) => !lab && self.is_by_digest(caller),
+        }
+    }
+
+    /// Whether it is a PBX of which nothing is known but its password: it leaves messages and does nothing else
+    /// (design.md "Who may call").
+    pub(super) fn is_by_digest(&self, caller: Caller) -> bool {
+        caller.trunk().and_then(|id| self.directory.trunk(id)).is_some_and(Trunk::is_by_digest)
     }
 
     fn identify_on_tls(&mut self, now: Now, shown: Shown<'_>) -> Verdict {
@@ -194,7 +238,7 @@ impl Signalling {
             };
         }
         // The trial's addresses are a trunk: a telephone there is asked first, by the name it gives itself.
-        if shown.from_user.and_then(|user| self.digest_device(user, true)).is_some() {
+        if shown.from_user.and_then(|user| self.digest_user(user, true)).is_some() {
             return Verdict::Stranger;
         }
         // On a socket of both families an IPv4 peer has an IPv6 address around its own.
@@ -209,11 +253,10 @@ impl Signalling {
         now: Now,
         shown: Shown<'_>,
         authorization: &Authorization,
-    ) -> (hushbox_sip::Verdict, Option<DeviceId>) {
+    ) -> (hushbox_sip::Verdict, Option<DigestUser>) {
         let lab = shown.flow.transport != Transport::Tls;
-        let device = self.digest_device(authorization.username(), lab);
-        let record = device.and_then(|id| self.directory.device(id));
-        let secret = |algorithm| self.secrets.open(record, algorithm, lab);
+        let user = self.digest_user(authorization.username(), lab);
+        let secret = |algorithm| self.secrets.open(&self.directory, user, algorithm, lab);
         let judged = self.authenticator.check(
             unix_secs(now),
             authorization,
@@ -221,20 +264,26 @@ impl Signalling {
             shown.uri,
             secret,
         );
-        (judged, device)
+        (judged, user)
     }
 
-    /// The device of a digest user name, if it exists on this kind of listener.
-    fn digest_device(&self, username: &str, lab: bool) -> Option<DeviceId> {
-        let device = self.directory.device_by_username(username)?;
-        let account = self.directory.account(device.account)?;
-        (!lab || account.profile == Profile::Standard).then_some(device.id)
+    /// Whose a digest user name is, if they exist on this kind of listener: a trunk's password is for TLS.
+    fn digest_user(&self, username: &str, lab: bool) -> Option<DigestUser> {
+        let user = self.directory.digest_user(username)?;
+        let is_here = match user {
+            DigestUser::Device(id) => {
+                let account = self.directory.account(self.directory.device(id)?.account)?;
+                !lab || account.profile == Profile::Standard
+            }
+            DigestUser::Trunk(_) => !lab,
+        };
+        is_here.then_some(user)
     }
 }
 
-fn verdict((judged, device): (hushbox_sip::Verdict, Option<DeviceId>)) -> Verdict {
-    match (judged, device) {
-        (hushbox_sip::Verdict::Valid, Some(device)) => Verdict::Known(Caller::Device(device)),
+fn verdict((judged, user): (hushbox_sip::Verdict, Option<DigestUser>)) -> Verdict {
+    match (judged, user) {
+        (hushbox_sip::Verdict::Valid, Some(user)) => Verdict::Known(user.into()),
         (hushbox_sip::Verdict::Stale, _) => Verdict::Stale,
         (hushbox_sip::Verdict::Valid | hushbox_sip::Verdict::Wrong, _) => Verdict::Wrong,
         (hushbox_sip::Verdict::NotOurs, _) => Verdict::Stranger,
@@ -244,17 +293,21 @@ fn verdict((judged, device): (hushbox_sip::Verdict, Option<DeviceId>)) -> Verdic
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{device_id, directory, service_key};
+    use crate::testing::{directory, service_key};
 
     #[test]
-    fn only_a_devices_own_secret_is_given_and_for_everybody_else_a_decoy_is_opened() {
+    fn only_ones_own_secret_is_given_and_for_everybody_else_a_decoy_is_opened() {
         let secrets = Secrets::new(service_key(), &[7; 32]);
         let directory = directory();
-        let device = directory.device(device_id("c7001"));
-        assert!(device.is_some());
-        assert_eq!(secrets.open(device, Algorithm::Sha256, false).map(|ha1| ha1.len()), Some(32));
-        assert_eq!(secrets.open(device, Algorithm::Md5, false), None, "not over TLS");
-        assert_eq!(secrets.open(None, Algorithm::Sha256, false), None);
+        let open = |user, algorithm| {
+            let user = directory.digest_user(user);
+            secrets.open(&directory, user, algorithm, false).map(|ha1| ha1.len())
+        };
+        assert_eq!(open("c7001", Algorithm::Sha256), Some(32));
+        assert_eq!(open("c7001", Algorithm::Md5), None, "not over TLS");
+        assert_eq!(open("hosted", Algorithm::Sha256), Some(32));
+        assert_eq!(open("hosted", Algorithm::Sha512_256), None, "a trunk's is for SHA-256");
+        assert_eq!(open("nobody", Algorithm::Sha256), None);
         let decoy = secrets.decoy.as_ref().expect("sealed");
         let kind = DigestAlgorithm::Sha256;
         assert!(secrets.key.open_digest_secret(Secrets::NOBODY, kind, decoy).is_ok());

@@ -329,7 +329,7 @@ pub enum Why {
     TooManyWrongDigests,
     /// A certificate that fits two records.
     AmbiguousCertificate,
-    /// A device calls what is not its account's.
+    /// A device calls what is not its account's, or who may only leave messages wants more.
     NotThisDevices,
     /// A trunk calls what none of its accounts has.
     NoSuchNumber,

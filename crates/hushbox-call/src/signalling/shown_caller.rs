@@ -4,23 +4,33 @@ use hushbox_policy::{CallerName, CallerNumber};
 use hushbox_sip::message::uri::Scheme;
 use hushbox_sip::{AssertedIdentity, Invite, withholds_identity};
 
+use super::Signalling;
 use super::identity::Caller;
 
-/// The number and the name of who calls; none of what the caller withholds.
-///
-/// A trunk's word counts before From (RFC 3325 §5); of its two identities the `tel:` one has the number as it is dialled.
-/// A telephone asserts nothing.
-pub(super) fn shown_caller(
-    invite: &Invite,
-    caller: Caller,
-) -> (Option<CallerNumber>, Option<CallerName>) {
+impl Signalling {
+    /// The number and the name of who calls; none of what the caller withholds.
+    ///
+    /// A trunk's word counts before From (RFC 3325 §5), unless its password is all that is known of it. A telephone
+    /// asserts nothing.
+    pub(super) fn shown_caller(
+        &self,
+        invite: &Invite,
+        caller: Caller,
+    ) -> (Option<CallerNumber>, Option<CallerName>) {
+        let asserts = match caller {
+            Caller::Trunk(_) => !self.is_by_digest(caller),
+            Caller::Device(_) => false,
+        };
+        shown_caller(invite, asserts)
+    }
+}
+
+/// The same. Of two asserted identities the `tel:` one has the number as it is dialled.
+fn shown_caller(invite: &Invite, asserts: bool) -> (Option<CallerNumber>, Option<CallerName>) {
     if withholds_identity(&invite.headers) {
         return (None, None);
     }
-    let asserted = match caller {
-        Caller::Trunk(_) => AssertedIdentity::all(&invite.headers),
-        Caller::Device(_) => Vec::new(),
-    };
+    let asserted = if asserts { AssertedIdentity::all(&invite.headers) } else { Vec::new() };
     let tel = asserted.iter().find(|identity| identity.uri.scheme() == Scheme::Tel);
     // RFC 3323 §4.1.1.3: this name is nobody's.
     let given = |text: &&str| !text.is_empty() && !text.eq_ignore_ascii_case("anonymous");
@@ -37,11 +47,10 @@ pub(super) fn shown_caller(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{TRUNK, device_id};
     use bytes::Bytes;
     use hushbox_sip::{Flow, Headers, OwnedUri, Transport};
 
-    fn shown(caller: Caller, from: (&str, &str), fields: &[(&str, &str)]) -> (String, String) {
+    fn shown(asserts: bool, from: (&str, &str), fields: &[(&str, &str)]) -> (String, String) {
         let at = "192.0.2.1:5061".parse().unwrap();
         let flow = Flow { transport: Transport::Udp, local: at, remote: at, connection: None };
         let mut invite = Invite::new(flow, OwnedUri::parse("sip:1001@clinic.example").unwrap());
@@ -51,7 +60,7 @@ mod tests {
             ((*name).to_owned(), Bytes::copy_from_slice(value.as_bytes()))
         };
         invite.headers = Headers::new(fields.iter().map(field).collect());
-        let (number, name) = shown_caller(&invite, caller);
+        let (number, name) = shown_caller(&invite, asserts);
         let text = |text: Option<&str>| text.unwrap_or("-").to_owned();
         (
             text(number.as_ref().map(CallerNumber::expose)),
@@ -68,30 +77,27 @@ mod tests {
 
     #[test]
     fn a_trunk_says_who_calls() {
-        let trunk = Caller::Trunk(TRUNK);
-        assert_eq!(shown(trunk, JANE, &[]), is("1005", "Jane"));
+        assert_eq!(shown(true, JANE, &[]), is("1005", "Jane"));
         let both = "\"Dr. Major\" <sip:mmajor@pbx>, <tel:+1-555-555-1234>";
-        assert_eq!(shown(trunk, JANE, &[(PAI, both)]), is("+15555551234", "Dr. Major"));
+        assert_eq!(shown(true, JANE, &[(PAI, both)]), is("+15555551234", "Dr. Major"));
         let one = [(PAI, "<sip:4930@pbx>")];
-        assert_eq!(shown(trunk, ("anonymous", "Anonymous"), &one), is("4930", "-"));
-        assert_eq!(shown(trunk, JANE, &[(PAI, "broken <")]), is("1005", "Jane"));
+        assert_eq!(shown(true, ("anonymous", "Anonymous"), &one), is("4930", "-"));
+        assert_eq!(shown(true, JANE, &[(PAI, "broken <")]), is("1005", "Jane"));
     }
 
     #[test]
     fn who_withholds_it_is_not_shown() {
-        let trunk = Caller::Trunk(TRUNK);
         for privacy in ["id", "user;critical"] {
             let fields = [(PAI, "\"Jane\" <sip:4930@pbx>"), ("Privacy", privacy)];
-            assert_eq!(shown(trunk, JANE, &fields), is("-", "-"), "{privacy}");
+            assert_eq!(shown(true, JANE, &fields), is("-", "-"), "{privacy}");
         }
-        assert_eq!(shown(trunk, JANE, &[("Privacy", "none")]), is("1005", "Jane"));
-        assert_eq!(shown(trunk, ("anonymous", ""), &[]), is("-", "-"));
+        assert_eq!(shown(true, JANE, &[("Privacy", "none")]), is("1005", "Jane"));
+        assert_eq!(shown(true, ("anonymous", ""), &[]), is("-", "-"));
     }
 
     #[test]
-    fn a_telephone_asserts_nothing() {
-        let telephone = Caller::Device(device_id("c7001"));
+    fn a_telephone_and_a_trunk_with_a_password_assert_nothing() {
         let forged = [(PAI, "\"The Director\" <tel:+15550000001>")];
-        assert_eq!(shown(telephone, JANE, &forged), is("1005", "Jane"));
+        assert_eq!(shown(false, JANE, &forged), is("1005", "Jane"));
     }
 }

@@ -10,7 +10,7 @@ use hushbox_store::{Counts, Directory, SubscriptionRow};
 
 use super::tests::{device, flow, signalling};
 use super::{Input, Judgement, Output, Peer, Signalling};
-use crate::testing::{OTHER_TRUNK, TRUNK, directory, mailbox_id, now};
+use crate::testing::{DIGEST_TRUNK, OTHER_TRUNK, TRUNK, directory, mailbox_id, now};
 
 const REMOTE: &str = "198.51.100.7";
 
@@ -84,6 +84,9 @@ fn a_pbx_watches_the_mailboxes_of_its_accounts() {
         assert_eq!(by(pbx, uri), expected, "{uri}");
     }
     assert_eq!(by(Peer::Trunk(OTHER_TRUNK), "sip:1001@clinic.example"), "404");
+    // A trunk with a password leaves messages, and that is all.
+    assert_eq!(by(Peer::Trunk(DIGEST_TRUNK), "sip:1001@clinic.example"), "403");
+    assert_eq!(by(Peer::Trunk(DIGEST_TRUNK), "sip:9999@clinic.example"), "403");
     // A telephone that subscribes to the voicemail's own number names itself in To.
     let own = "sip:*97@clinic.example";
     let to = "sip:1001@clinic.example";

@@ -139,6 +139,7 @@ impl Signalling {
         let Some((mailbox, account)) = found else {
             return match owner {
                 Caller::Device(_) => reject(403, Why::NotThisDevices),
+                Caller::Trunk(_) if self.is_by_digest(owner) => reject(403, Why::NotThisDevices),
                 Caller::Trunk(_) => reject(404, Why::NoSuchNumber),
             };
         };

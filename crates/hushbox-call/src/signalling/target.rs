@@ -86,7 +86,8 @@ impl Signalling {
             return Purpose::RefusedRetrieval(Refusal::CannotBeOpened);
         }
         let refused = Purpose::RefusedRetrieval(Refusal::NotFromThisTelephone);
-        // Extensions that a trunk asserts, and TOTP, come later: until then nobody can log in over a trunk.
+        // Extensions that a trunk asserts, and TOTP, come later: until then nobody can log in over a trunk. Over one that
+        // is known by its password nobody ever will.
         let Caller::Device(id) = caller else { return refused };
         let Some(device) = self.directory.device(id) else { return refused };
         let enabled = |person: &hushbox_policy::PersonId| {

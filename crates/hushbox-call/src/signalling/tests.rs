@@ -318,6 +318,16 @@ fn digest_on_tls_is_sha_2_alone_and_on_lab_md5_too() {
         ),
         (Transport::Udp, "c7001", "sip:2001@trial.example", Algorithm::Sha256, "401 wrong"),
         (Transport::Tls, "nobody", "sip:1001@clinic.example", Algorithm::Sha256, "401 wrong"),
+        // A trunk's password is for SHA-256 over TLS.
+        (
+            Transport::Tls,
+            "hosted",
+            "sip:1001@clinic.example",
+            Algorithm::Sha256,
+            "deposit 1001 Hipaa",
+        ),
+        (Transport::Tls, "hosted", "sip:2001@trial.example", Algorithm::Sha512_256, "401 wrong"),
+        (Transport::Udp, "hosted", "sip:2001@trial.example", Algorithm::Sha256, "401 wrong"),
     ] {
         let mut signalling = signalling();
         let mut call = invite(transport, "127.0.0.1", uri);

@@ -1,5 +1,5 @@
 //! Whose lamps somebody may have: a telephone those of its persons' mailboxes or of its own shared one, a PBX those of
-//! its accounts.
+//! its accounts, unless its password is all that is known of it.
 
 use hushbox_policy::{Addressing, Binding, GrantKind, MailboxId, Now, Profile};
 use hushbox_sip::{Subscribe, Transport};
@@ -35,7 +35,8 @@ impl Signalling {
                     self.watchable(now, device).any(|(watchable, _)| watchable.id == mailbox.id)
                 }),
                 Caller::Trunk(id) => {
-                    self.directory.trunk(id).is_some_and(|trunk| serves(trunk, mailbox))
+                    let trunk = self.directory.trunk(id);
+                    trunk.is_some_and(|trunk| serves(trunk, mailbox) && !trunk.is_by_digest())
                 }
             }
     }

@@ -2,8 +2,8 @@
 
 use super::args::CheckConfig;
 use super::{Failure, config_file};
-use crate::config;
 use crate::outbound::registrations;
+use crate::{config, exceptions};
 
 pub(super) fn run(args: &CheckConfig) -> Result<(), Failure> {
     let file = match &args.file {
@@ -16,7 +16,7 @@ pub(super) fn run(args: &CheckConfig) -> Result<(), Failure> {
     crate::tls::check(&config)?;
     registrations::check(&config)?;
     super::say(&format!("{}: ok\n", file.display()));
-    for exception in registrations::exceptions(&config) {
+    for exception in exceptions::of_config(&config) {
         super::say(&format!("weaker than it should be: {exception}\n"));
     }
     Ok(())

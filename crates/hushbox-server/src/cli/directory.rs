@@ -14,7 +14,7 @@ use super::{Failure, load, mailbox, pin, table};
 use crate::control::directory::{
     AccountFields, AliasFields, Bound, CallsMax, Change, ChangeRequest, DeviceFields,
     DirectoryRequest, Fields, GrantFields, MailboxFields, Password, PersonFields, TrunkFields,
-    Unasked,
+    TrunkPassword, Unasked,
 };
 use crate::control::{Reply, Request, client};
 use args::{Account, Alias, BoundArgs, By, Device, Grant, Person, Remove, Trunk};
@@ -161,11 +161,17 @@ pub(super) fn device(command: Device) -> Result<(), Failure> {
 }
 
 pub(super) fn trunk(command: Trunk) -> Result<(), Failure> {
-    let fields = |args: args::TrunkFields| -> Result<(By, Fields), Failure> {
+    let fields = |args: args::TrunkFields| -> Result<(By, Fields, Option<SecretPlace>), Failure> {
         let none = args.no_lab_address.then(Vec::new);
+        let secret = shown(args.new_password, args.password_out.as_deref())?;
         let fields = TrunkFields {
             name: args.name,
-            certificate: certificate::binding(args.certificate, false)?,
+            certificate: certificate::binding(args.certificate, args.no_certificate)?,
+            password: match (args.new_password, args.no_password) {
+                (true, _) => Some(TrunkPassword::New),
+                (false, true) => Some(TrunkPassword::None),
+                (false, false) => None,
+            },
             accounts: given(args.accounts),
             lab_addresses: given(args.lab_addresses).or(none),
             addressing: args.addressing.into(),
@@ -175,17 +181,17 @@ pub(super) fn trunk(command: Trunk) -> Result<(), Failure> {
                 .or(args.no_calls_max.then_some(CallsMax::None)),
             mwi: args.mwi.or(args.no_mwi.then_some(Unasked::Never)),
         };
-        Ok((args.by, Fields::Trunk(fields)))
+        Ok((args.by, Fields::Trunk(fields), secret))
     };
     match command {
         Trunk::List(args) => list(RecordKind::Trunk, &args),
         Trunk::Add(args) => {
-            let (by, fields) = fields(args)?;
-            change(RecordKind::Trunk, by, Change::Add(fields), None)
+            let (by, fields, secret) = fields(args)?;
+            change(RecordKind::Trunk, by, Change::Add(fields), secret)
         }
         Trunk::Set(args) => {
-            let (by, fields) = fields(args)?;
-            change(RecordKind::Trunk, by, Change::Set(fields), None)
+            let (by, fields, secret) = fields(args)?;
+            change(RecordKind::Trunk, by, Change::Set(fields), secret)
         }
         Trunk::Remove(args) => remove(RecordKind::Trunk, args),
     }
@@ -274,9 +280,16 @@ const fn columns(kind: RecordKind) -> &'static [&'static str] {
         RecordKind::Device => {
             &["account", "username", "persons", "mailbox", "digest", "certificate"]
         }
-        RecordKind::Trunk => {
-            &["name", "accounts", "certificate", "lab_addresses", "digits", "catch_all", "mwi"]
-        }
+        RecordKind::Trunk => &[
+            "name",
+            "accounts",
+            "certificate",
+            "digest",
+            "lab_addresses",
+            "digits",
+            "catch_all",
+            "mwi",
+        ],
         RecordKind::Alias => &["account", "alias", "mailbox"],
     }
 }

@@ -15,7 +15,7 @@ use super::{Failure, audit, config_file, table};
 use crate::config::{self, Config};
 use crate::control::{Request, client};
 use crate::trial::Trial;
-use crate::{identity, tls};
+use crate::{exceptions, identity, tls};
 
 /// What the log must have about the message that doctor leaves, hears and deletes.
 const EVENTS: [&str; 3] = ["record.finish", "msg.play.start", "msg.delete"];
@@ -48,10 +48,16 @@ pub(super) fn run(args: &Doctor) -> Result<(), Failure> {
 fn installation(config: &Config, checks: &mut Checks) {
     checks.add("certificates", certificates(config), Clone::clone);
     let status = client::rows(config, &Request::Status).map_err(Failure::from);
-    let running = checks
-        .add("server", status, |rows| rows.first().map_or_else(String::new, described))
-        .is_some();
-    if running {
+    let running =
+        checks.add("server", status, |rows| rows.first().map_or_else(String::new, described));
+    for exception in exceptions::of_config(config) {
+        checks.note("exception", &exception);
+    }
+    if let Some(rows) = running {
+        let weaker = rows.first().and_then(|row| row["exceptions"].as_array());
+        for exception in weaker.into_iter().flatten().filter_map(Value::as_str) {
+            checks.note("exception", exception);
+        }
         trial(config, checks);
     }
     checks.add("audit log", audit_log(config), Clone::clone);
@@ -241,13 +247,22 @@ impl Checks {
         self.row(name, None, why);
     }
 
+    /// What is as somebody wanted it, though weaker than it should be.
+    fn note(&mut self, name: &str, what: &str) {
+        self.marked("allowed", name, Some(true), what);
+    }
+
     fn row(&mut self, name: &str, ok: Option<bool>, detail: &str) {
+        let mark = match ok {
+            Some(true) => "ok",
+            Some(false) => "FAILED",
+            None => "skipped",
+        };
+        self.marked(mark, name, ok, detail);
+    }
+
+    fn marked(&mut self, mark: &str, name: &str, ok: Option<bool>, detail: &str) {
         if !self.json {
-            let mark = match ok {
-                Some(true) => "ok",
-                Some(false) => "FAILED",
-                None => "skipped",
-            };
             super::say(&format!("{mark:<8} {name:<14} {detail}\n"));
         }
         self.rows.push(json!({ "check": name, "ok": ok, "detail": detail }));

@@ -189,7 +189,7 @@ fn a_number_beyond_all_ranges_is_told_its_range_and_what_is_no_toml_nothing_else
 fn a_registration_by_md5_is_said_to_be_weaker() {
     let exceptions = |text: &str| {
         let config = parse(text, Path::new("/etc/hushbox/hushbox.toml")).expect("valid");
-        crate::outbound::registrations::exceptions(&config)
+        crate::exceptions::of_config(&config)
     };
     assert!(exceptions(REGISTRATION).is_empty());
     let weak = exceptions(&format!("{REGISTRATION}allow_md5 = true\n"));

@@ -183,6 +183,16 @@ pub enum Password {
     },
 }
 
+/// A trunk's password for digest, by SHA-256 over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrunkPassword {
+    /// None.
+    None,
+    /// A new one.
+    New,
+}
+
 /// How a certificate is recognised.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -208,6 +218,9 @@ pub struct TrunkFields {
     pub name: String,
     /// Its certificate.
     pub certificate: Option<Certificate>,
+    /// Its password, where it can have no certificate.
+    #[serde(default)]
+    pub password: Option<TrunkPassword>,
     /// The accounts that it serves.
     pub accounts: Option<Vec<String>>,
     /// The addresses that are this trunk on `lab` listeners.

@@ -19,11 +19,11 @@ use hushbox_store::{Directory, IndexError, IntegrityError, KeyError, ObjectsErro
 use tokio::sync::mpsc;
 
 use crate::control::{Reply, Request};
-use crate::decisions;
 use crate::directory_writer::DirectoryWriter;
 use crate::services::Services;
 use crate::signalling::ToSignallingTask;
 use crate::trial::Sip;
+use crate::{decisions, exceptions};
 
 /// Why a command was not done, as the person who typed it reads it.
 #[derive(Debug, thiserror::Error)]
@@ -112,8 +112,11 @@ impl Operator {
             Request::Status => {
                 let Status { sip, record_only } = self.status;
                 let version = env!("CARGO_PKG_VERSION");
-                send(replies, Reply::Row(serde_json::json!({ "version": version, "sip": sip, "record_only": record_only })))
-                    .await
+                let weaker = exceptions::of_directory(&self.services.directory());
+                let row = serde_json::json!({
+                    "version": version, "sip": sip, "record_only": record_only, "exceptions": weaker,
+                });
+                send(replies, Reply::Row(row)).await
             }
             Request::MailboxList => self.mailbox_list(uid, replies).await,
             Request::MessageList { mailbox, reveal } => {

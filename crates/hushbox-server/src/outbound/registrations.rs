@@ -46,23 +46,8 @@ pub fn check(config: &Config) -> Result<(), PasswordError> {
     config.registrations.iter().try_for_each(|one| password(&one.password_file).map(drop))
 }
 
-/// What in the configuration is weaker than it should be, one line each: what somebody has allowed on purpose.
-pub fn exceptions(config: &Config) -> Vec<String> {
-    let weak = config.registrations.iter().filter(|one| one.allow_md5);
-    weak.map(|one| {
-        let line = one.line;
-        format!(
-            "line {line}: registration.allow_md5: a PBX that offers nothing better is answered by MD5, inside of TLS"
-        )
-    })
-    .collect()
-}
-
-/// Says at the start what is weaker than it should be, and that nothing is registered yet.
+/// Says at the start that nothing is registered yet.
 pub fn announce(config: &Config) {
-    for exception in exceptions(config) {
-        tracing::warn!("weaker than it should be: {exception}");
-    }
     for registration in 1..=config.registrations.len() {
         metrics::registered(registration, false);
     }

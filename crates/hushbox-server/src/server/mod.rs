@@ -48,7 +48,7 @@ use crate::sockets::{self, MediaAddress, Sockets};
 use crate::tls::{self, TlsError};
 use crate::tls_files::{CurrentTls, TlsFiles};
 use crate::trial::{Sip, Trial};
-use crate::{housekeeping, limits, mwi, random};
+use crate::{exceptions, housekeeping, limits, mwi, random};
 use data::Data;
 pub(crate) use data::ROOT_KEY_ID;
 
@@ -215,6 +215,8 @@ async fn serve(config: Config, sockets: Sockets, index: SqliteIndex) -> Result<(
         None => None,
     };
     registrations::announce(&config);
+    exceptions::announce(exceptions::of_config(&config));
+    exceptions::announce(exceptions::of_directory(&services.directory()));
     let connector = Connector { secure, numbering: numbering.clone(), arrivals: arrivals.clone() };
     let (load, loaded) = watch::channel(Load::default());
     let task = SignallingTask {

@@ -83,19 +83,20 @@ impl Trace {
         answers.then(|| traced.first_invite.elapsed())
     }
 
-    /// A call was let in. Answers the trunk that it came from.
+    /// A call was let in, from this trunk: one that shows itself by digest is not known before.
     pub fn admitted(
         &self,
         begin: CallIdHash,
         call: CallId,
         kind: &'static str,
-    ) -> Option<TrunkName> {
+        trunk: Option<TrunkName>,
+    ) {
         let mut shelves = self.lock();
-        let serial = *shelves.by_begin.get(&begin)?;
-        let traced = shelves.calls.get_mut(&serial)?;
+        let Some(serial) = shelves.by_begin.get(&begin).copied() else { return };
+        let Some(traced) = shelves.calls.get_mut(&serial) else { return };
         let before = traced.call.replace((call, kind));
         traced.end = None;
-        let trunk = traced.trunk.clone();
+        traced.trunk = trunk;
         if let Some((replaced, _)) = before {
             shelves.by_call.remove(&replaced);
         }
@@ -104,7 +105,6 @@ impl Trace {
             shelves.admitted += 1;
             shelves.make_room();
         }
-        trunk
     }
 
     /// A request for a call was refused. Answers the trunk that it came from.
@@ -313,7 +313,7 @@ mod tests {
         went(&trace, 401, "x");
         refuse(&trace, 7);
         came(&trace, "x", 7);
-        trace.admitted(CallIdHash(7), call(1), "deposit");
+        trace.admitted(CallIdHash(7), call(1), "deposit", Some("pbx".into()));
         assert!(went(&trace, 200, "x").is_some());
         assert!(went(&trace, 200, "x").is_none(), "the repetition measures nothing");
         trace.ended(call(1), "caller-hung-up");
@@ -331,7 +331,7 @@ mod tests {
     fn a_flood_of_refused_requests_pushes_no_call_out_and_is_bounded_itself() {
         let trace = Trace::default();
         came(&trace, "mine", 1);
-        trace.admitted(CallIdHash(1), call(1), "deposit");
+        trace.admitted(CallIdHash(1), call(1), "deposit", None);
         for n in 2..2_000 {
             came(&trace, &format!("scan{n}"), n);
             refuse(&trace, n);
@@ -350,7 +350,7 @@ mod tests {
         let many = limits::TRACED_CALLS as u64 + 3;
         for n in 0..many {
             came(&trace, &format!("call{n}"), n);
-            trace.admitted(CallIdHash(n), call(n), "deposit");
+            trace.admitted(CallIdHash(n), call(n), "deposit", None);
         }
         assert_eq!(trace.list().len(), limits::TRACED_CALLS);
         assert!(trace.messages(&call(2).to_string()).is_none());

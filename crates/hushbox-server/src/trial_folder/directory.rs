@@ -7,9 +7,8 @@ use hushbox_policy::{
     AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, Number, Pepper, PersonId,
     PinVerifier, Profile, Role, SYSTEM_ACCOUNT, TrunkId, pin_rules,
 };
-use hushbox_sip::auth::{Algorithm, ha1};
 use hushbox_store::hpke;
-use hushbox_store::keys::{AccountKey, DigestAlgorithm, RootKey, ServiceKey};
+use hushbox_store::keys::{AccountKey, DigestAlgorithm, DigestUser, RootKey, ServiceKey};
 use hushbox_store::model::{
     Account, BaaRecord, CertificateBinding, Device, Entity, Grant, Mailbox, MailboxPurpose, Node,
     Person, Trunk,
@@ -20,6 +19,7 @@ use super::plan::{self, ACCOUNTS, DOCTOR, SYSTEM_ADMIN, SYSTEM_DOMAIN, TRUNK_NAM
 use super::{Certificates, TrialError};
 use crate::client_certificates::sha256;
 use crate::control::Secret;
+use crate::digest_secret::NewPassword;
 use crate::{random, trial};
 
 /// The secrets that a directory is made with.
@@ -253,17 +253,15 @@ impl Maker<'_> {
     ) -> Result<trial::Device, TrialError> {
         let id = new_id!(DeviceId, self.now);
         let username = plan::device_of(person);
-        let password = random::password();
         let realm = self.secrets.realm;
-        let seal = |stored: DigestAlgorithm, algorithm: Algorithm| {
-            let ha1 = zeroize::Zeroizing::new(ha1(algorithm, &username, realm, &password));
-            self.secrets.service.seal_digest_secret(id, stored, &ha1, random::bytes()).map_err(data)
-        };
-        let digest_sha256 = Some(seal(DigestAlgorithm::Sha256, Algorithm::Sha256)?);
-        let digest_sha512_256 = Some(seal(DigestAlgorithm::Sha512_256, Algorithm::Sha512_256)?);
+        let password = NewPassword::make(DigestUser::Device(id), &username, realm);
+        let sealed =
+            |algorithm| password.seal(self.secrets.service, algorithm).map(Some).map_err(data);
+        let digest_sha256 = sealed(DigestAlgorithm::Sha256)?;
+        let digest_sha512_256 = sealed(DigestAlgorithm::Sha512_256)?;
         // MD5 is for lab listeners, where accounts of the profile hipaa do not exist.
         let digest_md5 = match account.profile {
-            Profile::Standard => Some(seal(DigestAlgorithm::Md5, Algorithm::Md5)?),
+            Profile::Standard => sealed(DigestAlgorithm::Md5)?,
             Profile::Hipaa => None,
         };
         let credentials = self.certificates.device(&username, account.domain)?;
@@ -278,7 +276,7 @@ impl Maker<'_> {
             certificate: Some(self.named(format!("sip:{username}@{}", account.domain))),
         }));
         let (cert, key) = (credentials.cert, credentials.key);
-        let password = Secret::new(password);
+        let password = Secret::new(password.text.to_string());
         Ok(trial::Device { username, password, realm: realm.to_owned(), cert, key })
     }
 
@@ -287,6 +285,7 @@ impl Maker<'_> {
             id: new_id!(TrunkId, self.now),
             name: "pbx".to_owned(),
             certificate: Some(self.named(TRUNK_NAME.to_owned())),
+            digest_sha256: None,
             accounts,
             lab_addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             addressing: Default::default(),

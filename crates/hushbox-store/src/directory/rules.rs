@@ -7,6 +7,7 @@ use hushbox_policy::{AccountId, Binding, Number, Profile, SYSTEM_ACCOUNT};
 
 use super::{CertificateOwner, Directory, NamedCertificate, name_key};
 use crate::error::DirectoryError;
+use crate::keys::DigestUser;
 use crate::model::{
     Account, Alias, AliasName, CertificateBinding, Device, Entity, Grant, Kept, Mailbox, Person,
     Trunk,
@@ -186,13 +187,20 @@ impl Building {
                 Some(_) => {}
             },
         }
-        if let Some(other) =
-            self.directory.devices_by_username.insert(device.username.clone(), device.id)
-        {
-            self.taken(row, RowId { id: other.as_uuid(), ..row }, "user name", &device.username);
-        }
+        self.digest_user(row, &device.username, DigestUser::Device(device.id));
         if let Some(binding) = &device.certificate {
             self.certificate(CertificateOwner::Device(device.id), binding);
+        }
+    }
+
+    /// design.md "Who may call": one digest realm a server, on which user names are unique.
+    fn digest_user(&mut self, row: RowId, username: &str, user: DigestUser) {
+        if let Some(other) = self.directory.digest_users.insert(username.to_owned(), user) {
+            let other = match other {
+                DigestUser::Device(id) => CertificateOwner::Device(id).row(),
+                DigestUser::Trunk(id) => CertificateOwner::Trunk(id).row(),
+            };
+            self.taken(row, other, "user name", username);
         }
     }
 
@@ -235,6 +243,7 @@ impl Building {
         self.numbers_among(source, trunk, row);
         self.addressing(source, trunk, row);
         self.unasked(source, trunk, row);
+        self.by_digest(trunk, row);
         self.aliases_among(source, trunk, row);
         for address in &trunk.lab_addresses {
             if let Some(other) =
@@ -270,6 +279,26 @@ impl Building {
             |id: &AccountId| source.accounts.get(id).is_some_and(|a| a.profile == Profile::Hipaa);
         if is_open && trunk.accounts.iter().any(of_hipaa) {
             self.invalid(row, "it serves a hipaa account: NOTIFYs (--mwi) go to it by TLS only");
+        }
+    }
+
+    /// A password is the way in of a PBX that has no certificate: for deposits, by TLS, and nothing beside.
+    fn by_digest(&mut self, trunk: &Trunk, row: RowId) {
+        if !trunk.is_by_digest() {
+            return;
+        }
+        self.digest_user(row, &trunk.name, DigestUser::Trunk(trunk.id));
+        if trunk.certificate.is_some() {
+            self.invalid(row, "it has a certificate: a password beside it would only be weaker");
+        }
+        if !trunk.lab_addresses.is_empty() {
+            self.invalid(row, "a password proves it by TLS only: it has no lab address");
+        }
+        if trunk.mwi.is_some() {
+            self.invalid(
+                row,
+                "a password lets it leave messages only: it is told of no lamps (--mwi)",
+            );
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hushbox_policy::{
     AccountId, Binding, DeviceId, GrantId, MailboxId, Number, PersonId, Profile, TrunkId,
 };
-use hushbox_store::keys::RootKey;
+use hushbox_store::keys::{DigestUser, RootKey, WrappedKey};
 use hushbox_store::model::{
     Account, CertificateBinding, Device, Entity, Grant, Mailbox, Person, Trunk,
 };
@@ -59,6 +59,7 @@ impl Draft {
             id: TRUNK,
             name: "pbx".into(),
             certificate: Some(name(Some([9; 32]), "sip:pbx.clinic.example")),
+            digest_sha256: None,
             accounts: vec![ACCOUNT],
             lab_addresses: vec![address("127.0.0.1")],
             addressing: Default::default(),
@@ -365,10 +366,45 @@ fn a_trunk_of_a_hipaa_account_is_told_of_lamps_by_tls_alone() {
 }
 
 #[test]
-fn a_trunk_s_row_from_before_there_were_unasked_notifies_reads_and_is_written_as_it_was() {
+fn a_trunk_by_digest_has_nothing_else_that_proves_it_and_is_told_of_no_lamps() {
+    let by_digest = |change: fn(&mut Trunk)| {
+        let mut draft = Draft::new();
+        draft.trunk.certificate = None;
+        draft.trunk.lab_addresses.clear();
+        draft.trunk.digest_sha256 = Some(WrappedKey::from_bytes(vec![0; 64]));
+        change(&mut draft.trunk);
+        draft
+    };
+    let directory = by_digest(|_| {}).build();
+    assert_eq!(directory.digest_user("pbx"), Some(DigestUser::Trunk(TRUNK)));
+    assert_eq!(directory.digest_user("phone1"), Some(DigestUser::Device(DEVICE)));
+    assert!(directory.device_by_username("pbx").is_none());
+    assert_eq!(Draft::new().build().digest_user("pbx"), None, "a trunk without a password");
+
+    for (change, said) in [
+        (
+            (|trunk| trunk.certificate = Some(CertificateBinding::KeyHash([7; 32])))
+                as fn(&mut Trunk),
+            "certificate",
+        ),
+        (|trunk| trunk.lab_addresses = vec![address("127.0.0.1")], "lab address"),
+        (|trunk| trunk.mwi = Some("sip:pbx.example".parse().unwrap()), "lamps"),
+    ] {
+        let (kind, what) = invalid(by_digest(change).error());
+        assert_eq!(kind, RowKind::Trunk);
+        assert!(what.contains(said), "{what}");
+    }
+    assert_eq!(
+        taken(by_digest(|trunk| trunk.name = "phone1".into()).error()),
+        (RowKind::Trunk, "user name")
+    );
+}
+
+#[test]
+fn a_trunk_s_row_from_before_there_were_unasked_notifies_and_passwords_is_written_as_it_was() {
     let draft = Draft::new();
     let before = serde_json::to_value(&draft.trunk).unwrap();
-    assert_eq!(before.get("mwi"), None);
+    assert_eq!((before.get("mwi"), before.get("digest_sha256")), (None, None));
     assert_eq!(serde_json::from_value::<Trunk>(before).unwrap(), draft.trunk);
     let trunk = Trunk { mwi: Some("sip:pbx.example".parse().unwrap()), ..draft.trunk };
     let row = serde_json::to_value(&trunk).unwrap();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use hushbox_audit::Hash;
 use hushbox_policy::{Binding, DeviceId, TrunkId};
-use hushbox_store::keys::{DigestAlgorithm, RootKey, ServiceKey};
+use hushbox_store::keys::{DigestAlgorithm, DigestUser, RootKey, ServiceKey};
 use hushbox_store::model::{CertificateBinding, Device, Entity, Trunk};
 use hushbox_store::signing::VerifyingKey;
 use hushbox_store::spool::{Damage, Record, RecordKind, Scan, frame, segment_header};
@@ -40,7 +40,9 @@ fn read(name: &str) -> Vec<u8> {
 fn more() -> Vec<Entity> {
     let device = DeviceId::from_bytes([0xd1; 16]);
     let service = ServiceKey::from_bytes(&[0x33; 32]);
-    let ha1 = |algorithm| service.seal_digest_secret(device, algorithm, b"ha1", [4; 12]).unwrap();
+    let ha1 = |algorithm| {
+        service.seal_digest_secret(DigestUser::Device(device), algorithm, b"ha1", [4; 12]).unwrap()
+    };
     vec![
         Entity::Device(Device {
             id: device,
@@ -59,6 +61,7 @@ fn more() -> Vec<Entity> {
                 authority: Some([6; 32]),
                 name: "sip:pbx.clinic.example".into(),
             }),
+            digest_sha256: None,
             accounts: vec![ACCOUNT],
             lab_addresses: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
             addressing: Default::default(),
@@ -184,7 +187,9 @@ fn version_1_rows_have_the_hash_that_the_audit_log_knows() {
     let service = ServiceKey::from_bytes(&[0x33; 32]);
     let device = directory.device_by_username("phone1").unwrap();
     let sealed = device.digest_sha256.as_ref().unwrap();
-    let ha1 = service.open_digest_secret(device.id, DigestAlgorithm::Sha256, sealed).unwrap();
+    let ha1 = service
+        .open_digest_secret(DigestUser::Device(device.id), DigestAlgorithm::Sha256, sealed)
+        .unwrap();
     assert_eq!(ha1.as_slice(), b"ha1");
     assert_eq!(
         directory.account_by_name("clinic").map(|account| account.domain.as_str()),

@@ -365,6 +365,22 @@ pub struct TrunkFields {
     /// How its certificate is recognised.
     #[command(flatten)]
     pub certificate: CertificateArgs,
+    /// Without a certificate from now on
+    #[arg(long, conflicts_with = "certificate")]
+    pub no_certificate: bool,
+    /// For a PBX that can have no certificate: make a password, which is shown once
+    ///
+    /// It is for digest SHA-256 over TLS, with the trunk's name as user name. Such a trunk leaves messages and does
+    /// nothing else: it asserts nobody's identity and has no lamps. It stands in the list of what is weaker than it
+    /// should be.
+    #[arg(long)]
+    pub new_password: bool,
+    /// Without a password from now on
+    #[arg(long, conflicts_with = "new_password")]
+    pub no_password: bool,
+    /// Write the new password to this new file (0600), instead of the terminal
+    #[arg(long, value_name = "F", requires = "new_password")]
+    pub password_out: Option<PathBuf>,
     /// An address that is this trunk on `lab` listeners, several times if need be
     #[arg(long = "lab-address", value_name = "IP")]
     pub lab_addresses: Vec<IpAddr>,
@@ -473,6 +489,13 @@ mod tests {
 
     #[test]
     fn what_contradicts_itself_is_a_usage_error() {
+        assert!(parses("hushbox trunk add t --account clinic --new-password --as 9000"));
+        assert!(parses(
+            "hushbox trunk set t --no-certificate --new-password --password-out f --as 9000"
+        ));
+        assert!(!parses("hushbox trunk set t --new-password --no-password --as 9000"));
+        assert!(!parses("hushbox trunk set t --password-out f --as 9000"));
+        assert!(!parses("hushbox trunk set t --no-certificate --cert f --as 9000"));
         assert!(parses("hushbox person set 7003 --disable --as 7902"));
         assert!(!parses("hushbox person set 7003 --disable --enable --as 7902"));
         assert!(!parses("hushbox person set 7003 --pin-out f --as 7902"));

@@ -20,6 +20,7 @@ use super::super::OperatorError;
 use crate::control::directory::{
     AliasFields, Change, Fields, GrantFields, MailboxFields, PersonFields, Until,
 };
+use crate::digest_secret::NewPassword;
 use crate::directory_writer::ChangeKeys;
 use crate::random;
 
@@ -28,6 +29,14 @@ use crate::random;
 pub(super) struct Draft {
     pub(super) edits: Vec<Edit>,
     pub(super) secrets: Vec<(String, Zeroizing<String>)>,
+}
+
+impl Draft {
+    /// A password that was made is shown once.
+    fn show(&mut self, password: NewPassword<'_>) {
+        let NewPassword { username, text, .. } = password;
+        self.secrets.push((format!("password of {username}"), text));
+    }
 }
 
 /// What drafts are made from.

@@ -71,6 +71,7 @@ fn row(entity: &Entity, directory: &Directory) -> Option<Value> {
         }
         Entity::Trunk(trunk) => json!({
             "name": trunk.name, "certificate": certificate(trunk.certificate.as_ref()),
+            "digest": trunk.digest_sha256.iter().map(|_| "SHA-256").collect::<Vec<_>>(),
             "accounts": trunk.accounts.iter().map(|id| account(*id, directory)).collect::<Vec<_>>(),
             "lab_addresses": trunk.lab_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "order": trunk.addressing.order, "trusted": trunk.addressing.trusted,

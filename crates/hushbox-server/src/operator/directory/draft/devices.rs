@@ -1,17 +1,15 @@
 //! Devices and trunks: whom they are bound to, and how they prove themselves.
 
 use hushbox_policy::{Addressing, Binding, DeviceId, RecordKind, TrunkId};
-use hushbox_sip::auth::{Algorithm, ha1};
 use hushbox_store::directory::Edit;
-use hushbox_store::keys::{DigestAlgorithm, WrappedKey};
+use hushbox_store::keys::{DigestAlgorithm, DigestUser};
 use hushbox_store::model::{CertificateBinding, Device, Entity, Trunk};
-use zeroize::Zeroizing;
 
 use super::{Draft, Drafted, Drafter, Verb, host, needed, new_id, unknown, word};
 use crate::control::directory::{
-    Bound, CallsMax, Certificate, DeviceFields, Password, TrunkFields, Unasked,
+    Bound, CallsMax, Certificate, DeviceFields, Password, TrunkFields, TrunkPassword, Unasked,
 };
-use crate::random;
+use crate::digest_secret::NewPassword;
 
 /// Whose certificate it is: their names differ.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,17 +68,13 @@ impl Drafter<'_> {
     }
 
     fn new_password(&self, device: &mut Device, md5: bool, draft: &mut Draft) -> Drafted<()> {
-        let password = Zeroizing::new(random::password());
-        let (id, username) = (device.id, device.username.clone());
-        let seal = |stored: DigestAlgorithm, algorithm: Algorithm| -> Drafted<WrappedKey> {
-            let ha1 = Zeroizing::new(ha1(algorithm, &username, self.realm, &password));
-            Ok(self.keys.service.seal_digest_secret(id, stored, &ha1, random::bytes())?)
-        };
-        device.digest_sha256 = Some(seal(DigestAlgorithm::Sha256, Algorithm::Sha256)?);
-        device.digest_sha512_256 = Some(seal(DigestAlgorithm::Sha512_256, Algorithm::Sha512_256)?);
-        device.digest_md5 =
-            if md5 { Some(seal(DigestAlgorithm::Md5, Algorithm::Md5)?) } else { None };
-        draft.secrets.push((format!("password of {username}"), password));
+        let user = DigestUser::Device(device.id);
+        let password = NewPassword::make(user, &device.username, self.realm);
+        let sealed = |algorithm| password.seal(&self.keys.service, algorithm).map(Some);
+        device.digest_sha256 = sealed(DigestAlgorithm::Sha256)?;
+        device.digest_sha512_256 = sealed(DigestAlgorithm::Sha512_256)?;
+        device.digest_md5 = if md5 { sealed(DigestAlgorithm::Md5)? } else { None };
+        draft.show(password);
         Ok(())
     }
 
@@ -92,6 +86,7 @@ impl Drafter<'_> {
                 id: new_id!(TrunkId, self.now),
                 name: word(&fields.name, "NAME")?,
                 certificate: None,
+                digest_sha256: None,
                 accounts: Vec::new(),
                 lab_addresses: Vec::new(),
                 addressing: Addressing::default(),
@@ -102,6 +97,17 @@ impl Drafter<'_> {
         if let Some(certificate) = fields.certificate {
             trunk.certificate = binding(certificate, Holder::Trunk)?;
         }
+        match fields.password {
+            None => {}
+            Some(TrunkPassword::None) => trunk.digest_sha256 = None,
+            Some(TrunkPassword::New) => {
+                let user = DigestUser::Trunk(trunk.id);
+                let password = NewPassword::make(user, &trunk.name, self.realm);
+                let sealed = password.seal(&self.keys.service, DigestAlgorithm::Sha256)?;
+                trunk.digest_sha256 = Some(sealed);
+                draft.show(password);
+            }
+        }
         if let Some(accounts) = fields.accounts {
             let accounts = accounts.iter().map(|name| Ok(self.account_named(name)?.id));
             trunk.accounts = accounts.collect::<Drafted<_>>()?;
@@ -109,9 +115,11 @@ impl Drafter<'_> {
         if let Some(addresses) = fields.lab_addresses {
             trunk.lab_addresses = addresses;
         }
-        if trunk.certificate.is_none() && trunk.lab_addresses.is_empty() {
-            let missing =
-                "nothing would prove this trunk: --cert, --key-hash, --san or --lab-address";
+        if trunk.certificate.is_none()
+            && trunk.lab_addresses.is_empty()
+            && trunk.digest_sha256.is_none()
+        {
+            let missing = "nothing would prove this trunk: --cert, --key-hash, --san, --lab-address, or --new-password";
             return Err(unknown(missing.to_owned()));
         }
         self.addressing(fields.addressing, &mut trunk.addressing)?;
