@@ -14,7 +14,7 @@ help:
 	@echo "make run       build, start a trial server, prove it with one call, keep serving (SERVE=0: end then)"
 	@echo "make test      install what the tests need and run them all"
 	@echo "make lint      formatting, clippy, docs: warnings are errors"
-	@echo "make bench     figures: messages read and written beside another library, calls a second, recordings on one core"
+	@echo "make bench     figures: messages read and written beside another library, calls, recordings and refusals on one core"
 	@echo "make campaign  what takes too long for CI: 100 kills, dependency rules, fuzzing"
 	@echo "make prompts   make the spoken prompts anew from config/prompts/en.toml"
 

@@ -191,8 +191,8 @@ impl<'a> Crowd<'a> {
             ("INVITE", status @ 300.., Phase::Inviting) => {
                 let ack = call.refused(&self.dialled, &reply);
                 self.links.send(call.link, &ack)?;
+                self.tally.refused(status, now - call.began);
                 self.live.remove(&reply.call);
-                self.tally.failed(&status.to_string());
             }
             ("BYE", 200.., Phase::Leaving) => {
                 self.live.remove(&reply.call);

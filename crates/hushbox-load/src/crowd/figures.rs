@@ -21,7 +21,9 @@ pub struct Figures {
     pub answered: usize,
     /// Calls that went their whole way.
     pub completed: usize,
-    /// The others, by status or by what happened.
+    /// Calls refused with a status.
+    pub refused: usize,
+    /// What did not go its whole way, by status or by what happened.
     pub failed: BTreeMap<String, usize>,
     /// Requests sent again.
     pub repeats: usize,
@@ -29,10 +31,12 @@ pub struct Figures {
     pub at_once: usize,
     /// From the first INVITE to the last answer.
     pub seconds: f64,
-    /// Completed calls a second.
+    /// Calls a second that were completed or refused.
     pub calls_per_second: f64,
     /// From INVITE to 200.
     pub invite_to_200_ms: Percentiles,
+    /// From INVITE to a refusal.
+    pub invite_to_refusal_ms: Percentiles,
     /// Packets of media sent, and such that could not be.
     pub packets: (u64, u64),
     /// What the server's process used; none if it was not given.
@@ -57,7 +61,7 @@ pub struct Percentiles {
 pub struct Server {
     /// Processor time, in seconds.
     pub processor_seconds: f64,
-    /// The same by completed call, in milliseconds.
+    /// The same by call that was completed or refused, in milliseconds.
     pub processor_ms_per_call: f64,
     /// Resident memory before the first call, in KiB.
     pub resident_kib_before: u64,
@@ -87,6 +91,7 @@ pub(super) struct Tally {
     began: Instant,
     process: Option<(Process, Used)>,
     answered: Vec<Duration>,
+    refused: Vec<Duration>,
     completed: usize,
     failed: BTreeMap<String, usize>,
     repeats: usize,
@@ -115,6 +120,7 @@ impl Tally {
             began: Instant::now(),
             process,
             answered: Vec::new(),
+            refused: Vec::new(),
             completed: 0,
             failed: BTreeMap::new(),
             repeats: 0,
@@ -140,6 +146,11 @@ impl Tally {
     /// Whether no call has gone its whole way yet.
     pub(super) fn has_ended_none(&self) -> bool {
         self.completed == 0
+    }
+
+    pub(super) fn refused(&mut self, status: u16, after: Duration) {
+        self.refused.push(after);
+        self.failed(&status.to_string());
     }
 
     pub(super) fn failed(&mut self, how: &str) {
@@ -172,20 +183,28 @@ impl Tally {
     pub(super) fn figures(mut self, plan: &Plan) -> Figures {
         let seconds = self.began.elapsed().as_secs_f64();
         self.answered.sort_unstable();
+        self.refused.sort_unstable();
         Figures {
             transport: plan.transport.parameter(),
             calls: plan.calls,
             answered: self.answered.len(),
             completed: self.completed,
+            refused: self.refused.len(),
             repeats: self.repeats,
             at_once: self.at_once,
             seconds,
-            calls_per_second: self.completed as f64 / seconds,
+            calls_per_second: self.over() as f64 / seconds,
             invite_to_200_ms: Percentiles::of(&self.answered),
+            invite_to_refusal_ms: Percentiles::of(&self.refused),
             packets: self.packets,
             server: self.server(),
             failed: self.failed,
         }
+    }
+
+    /// Calls that came to an end of theirs.
+    fn over(&self) -> usize {
+        self.completed + self.refused.len()
     }
 
     fn server(&self) -> Option<Server> {
@@ -207,7 +226,7 @@ impl Tally {
             });
         Some(Server {
             processor_seconds: processor,
-            processor_ms_per_call: processor * 1e3 / self.completed.max(1) as f64,
+            processor_ms_per_call: processor * 1e3 / self.over().max(1) as f64,
             resident_kib_before: before.resident_kib,
             resident_kib_after: after.resident_kib,
             recording,
@@ -226,6 +245,13 @@ impl Percentiles {
     }
 }
 
+impl fmt::Display for Percentiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Percentiles { p50, p90, p99, max } = self;
+        write!(f, "p50 {p50:.2}, p90 {p90:.2}, p99 {p99:.2}, max {max:.2}")
+    }
+}
+
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut row = |name: &str, value: fmt::Arguments<'_>| writeln!(f, "{name:<28} {value}");
@@ -241,11 +267,12 @@ impl fmt::Display for Figures {
         row("at once, at most", format_args!("{}", self.at_once))?;
         let (rate, seconds) = (self.calls_per_second, self.seconds);
         row("calls a second", format_args!("{rate:.1} over {seconds:.1} s"))?;
-        let Percentiles { p50, p90, p99, max } = self.invite_to_200_ms;
-        row(
-            "INVITE to 200, ms",
-            format_args!("p50 {p50:.2}, p90 {p90:.2}, p99 {p99:.2}, max {max:.2}"),
-        )?;
+        if answered > 0 {
+            row("INVITE to 200, ms", format_args!("{}", self.invite_to_200_ms))?;
+        }
+        if self.refused > 0 {
+            row("INVITE to refusal, ms", format_args!("{}", self.invite_to_refusal_ms))?;
+        }
         if self.packets != (0, 0) {
             let (sent, unsent) = self.packets;
             row("packets", format_args!("{sent} sent, {unsent} not"))?;
