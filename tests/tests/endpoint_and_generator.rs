@@ -130,6 +130,7 @@ impl Application {
             }
             Event::Notified { .. }
             | Event::SubscriptionEnding { .. }
+            | Event::NoWay { .. }
             | Event::Reached { .. }
             | Event::Unsubscribed { .. } => {}
             Event::Acknowledged { session, answer } => {

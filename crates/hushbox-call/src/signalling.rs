@@ -15,6 +15,8 @@ mod kept;
 mod overload;
 mod places;
 mod reaching;
+#[cfg(test)]
+mod reaching_tests;
 mod registrations;
 mod shown_caller;
 #[cfg(test)]
@@ -36,7 +38,7 @@ use hushbox_policy::{CallId, Now};
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{
     Authenticator, CallIdHash, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite,
-    InviteBody, Reason, Rejection, Session, Subscription, Tap,
+    InviteBody, Reason, Rejection, Session, Subscription, Tap, Usage,
 };
 use hushbox_store::Directory;
 use rand_chacha::ChaCha20Rng;
@@ -220,7 +222,8 @@ impl Signalling {
     /// Whether nothing is left in its tables: no call, no session, and at the end no registration.
     pub fn is_quiet(&self) -> bool {
         let registered = self.draining && !self.registrations.are_over();
-        self.calls.is_empty() && self.sessions.is_empty() && !registered
+        let says_goodbye = self.reaching.is_for_calls();
+        self.calls.is_empty() && self.sessions.is_empty() && !registered && !says_goodbye
     }
 
     /// Shows `tap` every SIP message that comes in from now on.
@@ -327,7 +330,8 @@ impl Signalling {
             Event::SubscriptionEnding { subscription } => {
                 self.lamps.refresh(now.monotonic, Watcher::Subscription(subscription));
             }
-            Event::Reached { subscription, found } => self.reached(now, subscription, found),
+            Event::NoWay { session } => self.reach(now, Usage::Session(session)),
+            Event::Reached { usage, found } => self.reached(now, usage, found),
             Event::Unsubscribed { subscription, .. } => self.unsubscribed(subscription),
             Event::Elsewhere { session, id, request } => {
                 self.elsewhere(now, session, id, &request);
@@ -362,6 +366,7 @@ impl Signalling {
             }
             Event::Terminated { session } => {
                 self.guard.forget(session);
+                self.reaching.forget(Usage::Session(session));
                 if let Some(call) = self.sessions.remove(&session)
                     && let Some(known) = self.calls.get_mut(&call)
                 {
@@ -506,8 +511,8 @@ impl Signalling {
         self.callers.insert(id, caller);
         self.places.take(id, purpose.wish(), caller.trunk());
         self.sessions.insert(session, id);
-        let by_request = matches!(caller, Caller::Device(_)) || self.is_by_digest(caller);
-        if let (true, Some(number)) = (by_request, caller.number()) {
+        // Whatever showed it, the certificate, a digest or an address: the call outlives its connection.
+        if let Some(number) = caller.number() {
             self.endpoint.recognise(session, number);
         }
         let offer = match &invite.body {

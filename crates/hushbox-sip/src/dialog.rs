@@ -1,5 +1,6 @@
 //! Dialogs, from the side that was called (RFC 3261 §12).
 
+use crate::invite::OwnedUri;
 use crate::limits;
 use crate::message::Message;
 use crate::message::address::Address;
@@ -7,7 +8,9 @@ use crate::message::lex;
 use crate::message::uri::Scheme;
 use crate::message::write::Writer;
 use crate::subscription::KeptSubscription;
+use crate::transport::Transport;
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 /// What both ends know of each other. Lives as long as its session.
 pub(crate) struct Dialog {
@@ -109,6 +112,28 @@ impl Dialog {
     /// Where requests go next: the first route, strict or loose, else their target (RFC 3261 §12.2.1.1).
     pub(crate) fn next_hop(&self) -> &[u8] {
         self.route_set.first().map_or(&self.remote_target, |first| &first.uri)
+    }
+
+    /// The first route, where it is an address that datagrams can go to instead of this one.
+    pub(crate) fn proxy_address(&self, instead_of: SocketAddr) -> Option<SocketAddr> {
+        let uri = OwnedUri::parse(std::str::from_utf8(&self.route_set.first()?.uri).ok()?).ok()?;
+        let is_udp = match uri.param("transport") {
+            None => true,
+            Some(name) => name.eq_ignore_ascii_case("udp"),
+        };
+        if uri.scheme() != Scheme::Sip || !is_udp {
+            return None;
+        }
+        let host = uri.host().trim_start_matches('[').trim_end_matches(']');
+        let ip = match (host.parse::<IpAddr>().ok()?.to_canonical(), instead_of.ip()) {
+            // As a socket of both families has it.
+            (IpAddr::V4(ip), IpAddr::V6(like)) if like.to_ipv4_mapped().is_some() => {
+                IpAddr::V6(ip.to_ipv6_mapped())
+            }
+            (ip, like) if ip.is_ipv4() == like.is_ipv4() => ip,
+            _ => return None,
+        };
+        Some(SocketAddr::new(ip, uri.port().unwrap_or(Transport::Udp.default_port())))
     }
 
     /// The Record-Route values, in order.

@@ -12,6 +12,27 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Session(pub u64);
 
+/// A usage of a dialog in which we send requests (RFC 5057 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Usage {
+    /// A call.
+    Session(Session),
+    /// A subscription.
+    Subscription(Subscription),
+}
+
+impl From<Session> for Usage {
+    fn from(session: Session) -> Self {
+        Usage::Session(session)
+    }
+}
+
+impl From<Subscription> for Usage {
+    fn from(subscription: Subscription) -> Self {
+        Usage::Subscription(subscription)
+    }
+}
+
 /// A request inside a dialog that waits for the application's answer, or one of ours that waits for
 /// the peer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,10 +144,16 @@ pub enum Event {
         /// The subscription.
         subscription: Subscription,
     },
-    /// Whether there is a way to a subscriber that [`crate::Endpoint::connect_to`] was asked to reach.
+    /// There is a request to send inside a session's dialog, and no connection to the peer.
+    /// [`crate::Endpoint::connect_to`] must follow: with where the next hop is, or with nothing.
+    NoWay {
+        /// The session.
+        session: Session,
+    },
+    /// Whether there is a way to a peer that [`crate::Endpoint::connect_to`] was asked to reach.
     Reached {
-        /// The subscription.
-        subscription: Subscription,
+        /// Whose peer it is.
+        usage: Usage,
         /// Whether there is one; without, none of the destinations took a connection.
         found: bool,
     },
@@ -184,9 +211,8 @@ impl fmt::Debug for Event {
             Event::SubscriptionEnding { subscription } => {
                 return write!(f, "SubscriptionEnding({})", subscription.0);
             }
-            Event::Reached { subscription, found } => {
-                return write!(f, "Reached({}, {found})", subscription.0);
-            }
+            Event::NoWay { session } => ("NoWay", session),
+            Event::Reached { usage, found } => return write!(f, "Reached({usage:?}, {found})"),
             Event::Unsubscribed { subscription, how } => {
                 return write!(f, "Unsubscribed({}, {how:?})", subscription.0);
             }

@@ -42,7 +42,7 @@ pub use auth::{
 };
 pub use endpoint::{Config, Endpoint, Input, Load, Output};
 pub use error::ParseError;
-pub use event::{Event, Failure, RequestId, Session};
+pub use event::{Event, Failure, RequestId, Session, Usage};
 pub use framing::{Framed, Framer};
 
 pub use invite::{CallIdHash, Elsewhere, Headers, Invite, InviteBody, OwnedUri};

@@ -89,6 +89,10 @@ pub const STABLE_AFTER: Duration = Duration::from_secs(120);
 pub const FLOW_RETRY: Duration = Duration::from_secs(5);
 /// How long a connection may take to open, its TLS handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a BYE is sent where the connection breaks before its answer.
+pub const MAX_BYES: u32 = 2;
+/// How long after a refresh that found no connection, or lost it, the next one is tried.
+pub const REFRESH_AGAIN: Duration = Duration::from_secs(10);
 /// How long a connection that we opened stays without use.
 pub const OPENED_IDLE: Duration = Duration::from_secs(120);
 /// RFC 5626 §4.4.1: how long a peer may take to answer a keep-alive.

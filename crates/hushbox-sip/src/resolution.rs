@@ -56,6 +56,15 @@ impl Target {
         &self.host
     }
 
+    /// By this transport, where the URI names none.
+    pub(crate) fn or_by(self, transport: Transport) -> Self {
+        let transport = match transport {
+            Transport::Tcp | Transport::Udp if self.is_secure => Transport::Tls,
+            Transport::Tls | Transport::Tcp | Transport::Udp => transport,
+        };
+        Target { transport: self.transport.or(Some(transport)), ..self }
+    }
+
     /// The transport, where the URI names one.
     pub fn transport(&self) -> Option<Transport> {
         self.transport.or(self.is_secure.then_some(Transport::Tls))

@@ -107,19 +107,19 @@ fn on_lab_nothing_of_a_hipaa_account_is_watched() {
 }
 
 /// A server and the telephone c7001 at a connection of it.
-struct Phone {
-    signalling: Signalling,
-    flow: Flow,
+pub(super) struct Phone {
+    pub(super) signalling: Signalling,
+    pub(super) flow: Flow,
     now: Now,
-    outputs: Vec<Output>,
-    counts: Counts,
-    kept: Vec<SubscriptionRow>,
+    pub(super) outputs: Vec<Output>,
+    pub(super) counts: Counts,
+    pub(super) kept: Vec<SubscriptionRow>,
     forgotten: usize,
     sent: Vec<String>,
 }
 
 impl Phone {
-    fn new(peer: Peer) -> Self {
+    pub(super) fn new(peer: Peer) -> Self {
         let mut phone = Phone {
             signalling: signalling(),
             flow: flow(Transport::Tls, REMOTE),
@@ -134,14 +134,14 @@ impl Phone {
         phone
     }
 
-    fn connect(&mut self, connection: u64, peer: Peer) {
+    pub(super) fn connect(&mut self, connection: u64, peer: Peer) {
         self.flow.connection = Some(ConnectionId(connection));
         let flow = self.flow;
         self.input(Input::Connected { flow, peer });
     }
 
     /// Gives an input, counts where that is asked for, and notes what is kept and sent.
-    fn input(&mut self, input: Input<'_>) {
+    pub(super) fn input(&mut self, input: Input<'_>) {
         self.signalling.handle_input(self.now, input);
         loop {
             match self.signalling.poll_output() {
@@ -160,7 +160,7 @@ impl Phone {
         }
     }
 
-    fn says(&mut self, text: &str) {
+    pub(super) fn says(&mut self, text: &str) {
         let flow = self.flow;
         self.input(Input::StreamData { flow, bytes: text.as_bytes() });
     }
@@ -175,33 +175,33 @@ impl Phone {
         ));
     }
 
-    fn take_sent(&mut self) -> Vec<String> {
+    pub(super) fn take_sent(&mut self) -> Vec<String> {
         std::mem::take(&mut self.sent)
     }
 
-    /// Answers the only message that was sent, a NOTIFY.
+    /// Answers the only message that was sent, a request.
     #[track_caller]
-    fn answers(&mut self, status: u16) -> String {
+    pub(super) fn answers(&mut self, status: u16) -> String {
         let sent = self.take_sent();
-        let [notify] = sent.as_slice() else { panic!("{sent:?}") };
-        assert!(notify.starts_with("NOTIFY "), "{notify}");
+        let [request] = sent.as_slice() else { panic!("{sent:?}") };
+        assert!(!request.starts_with("SIP/2.0"), "{request}");
         let copied = |line: &&str| {
             ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|n| line.starts_with(n))
         };
-        let lines: Vec<_> = notify.split("\r\n").filter(copied).collect();
+        let lines: Vec<_> = request.split("\r\n").filter(copied).collect();
         let lines = lines.join("\r\n");
         self.says(&format!("SIP/2.0 {status} X\r\n{lines}\r\nContent-Length: 0\r\n\r\n"));
-        notify.clone()
+        request.clone()
     }
 
-    fn advance(&mut self, secs: u64) {
+    pub(super) fn advance(&mut self, secs: u64) {
         self.now.monotonic += Duration::from_secs(secs);
         self.now.utc += Duration::from_secs(secs);
         self.input(Input::Timeout);
     }
 
     /// Subscribes, and takes the first NOTIFY; our tag.
-    fn subscribed(&mut self) -> String {
+    pub(super) fn subscribed(&mut self) -> String {
         self.subscribe(1, "", "Expires: 600\r\n");
         let ok = self.sent.remove(0);
         assert!(ok.starts_with("SIP/2.0 200 "), "{ok}");
@@ -358,88 +358,4 @@ fn a_telephone_that_refuses_a_notify_has_no_subscription_any_more() {
     phone.input(Input::MailboxChanged(mailbox_id("1001")));
     phone.advance(5);
     assert_eq!(phone.take_sent(), [""; 0]);
-}
-
-/// What a PBX whose connection is gone does when one is opened to it.
-fn notified_elsewhere(mut pbx: Phone, listens: bool) -> (Phone, Vec<hushbox_sip::Destination>) {
-    let mut connected = Vec::new();
-    let at = |output: &Output| matches!(output, Output::Locate { .. } | Output::Connect { .. });
-    while let Some(next) = pbx.outputs.iter().position(at) {
-        match pbx.outputs.remove(next) {
-            Output::Locate { look_up, target } => {
-                assert_eq!(target.host(), "phone", "its Contact");
-                let remote = "198.51.100.7:5061".parse().unwrap();
-                let name = Some(target.host().to_owned());
-                let by = |transport| hushbox_sip::Destination::new(transport, remote, name.clone());
-                let destinations = vec![by(Transport::Tcp), by(Transport::Tls)];
-                pbx.input(Input::Located { look_up, destinations });
-            }
-            Output::Connect { attempt, destination } => {
-                connected.push(destination);
-                pbx.flow.connection = Some(ConnectionId(9));
-                let flow = pbx.flow;
-                pbx.input(if listens {
-                    Input::Opened { attempt, flow, peer: Peer::Trunk(TRUNK) }
-                } else {
-                    Input::Unopened { attempt }
-                });
-            }
-            _ => {}
-        }
-    }
-    (pbx, connected)
-}
-
-/// A PBX with a subscription whose connection is gone, and whose mailbox has a new message.
-fn pbx_that_is_gone(peer: Peer) -> Phone {
-    let mut pbx = Phone::new(peer);
-    pbx.subscribed();
-    let flow = pbx.flow;
-    pbx.input(Input::StreamClosed { flow });
-    pbx.advance(5);
-    pbx.outputs.clear();
-    pbx.counts.new = 1;
-    pbx.input(Input::MailboxChanged(mailbox_id("1001")));
-    assert_eq!(pbx.take_sent(), [""; 0]);
-    pbx
-}
-
-#[test]
-fn a_pbx_whose_connection_is_gone_is_connected_to_and_told() {
-    let (mut pbx, connected) = notified_elsewhere(pbx_that_is_gone(Peer::Trunk(TRUNK)), true);
-    assert_eq!(connected.len(), 1, "never in the clear: {connected:?}");
-    assert_eq!(connected[0].transport, Transport::Tls);
-    assert_eq!(connected[0].name.as_deref(), Some("phone"));
-    let notify = pbx.answers(200);
-    assert!(notify.contains("Voice-Message: 1/0"), "{notify}");
-    let lamp = pbx.signalling.lamps(mailbox_id("1001")).1[0];
-    assert!(!lamp.report.pending && lamp.report.taken.is_some_and(|taken| taken.new == 1));
-}
-
-#[test]
-fn a_pbx_that_takes_no_connection_is_tried_again_later_and_a_telephone_never() {
-    let (mut pbx, connected) = notified_elsewhere(pbx_that_is_gone(Peer::Trunk(TRUNK)), false);
-    assert_eq!(connected.len(), 1);
-    pbx.advance(14);
-    let (mut pbx, connected) = notified_elsewhere(pbx, true);
-    assert_eq!(connected.len(), 0);
-    pbx.advance(1);
-    let (mut pbx, connected) = notified_elsewhere(pbx, true);
-    assert_eq!(connected.len(), 1);
-    pbx.answers(200);
-
-    let (_, connected) = notified_elsewhere(pbx_that_is_gone(device("c7001")), true);
-    assert_eq!(connected.len(), 0);
-}
-
-#[test]
-fn a_pbx_is_told_after_a_restart_by_a_connection_of_ours() {
-    let mut pbx = Phone::new(Peer::Trunk(TRUNK));
-    pbx.subscribed();
-    let row = pbx.kept.pop().expect("kept");
-    let mut pbx = Phone::new(Peer::Nobody);
-    pbx.counts.new = 2;
-    pbx.input(Input::Restore(vec![row]));
-    let (mut pbx, _) = notified_elsewhere(pbx, true);
-    assert!(pbx.answers(200).contains("Voice-Message: 2/0"));
 }

@@ -7,6 +7,7 @@ use hushbox_policy::{MailboxId, Now, SubscriptionId};
 use hushbox_sip::mwi::{Account, MessageSummary, VoiceMessages};
 use hushbox_sip::{
     EndReason, Flow, Notified, Rejection, RequestId, Sending, Subscribe, Subscription, Transport,
+    Usage,
 };
 use hushbox_store::model::Mailbox;
 use hushbox_store::{CertificateOwner, Counts, SubscriptionRow};
@@ -242,6 +243,7 @@ impl Signalling {
 
     pub(super) fn unsubscribed(&mut self, subscription: Subscription) {
         self.lamps.remove(Watcher::Subscription(subscription));
+        self.reaching.forget(Usage::Subscription(subscription));
         if let Some(watching) = self.watching.remove(&subscription) {
             self.outputs.push_back(Output::ForgetSubscription(watching.id));
         }
@@ -273,7 +275,7 @@ impl Signalling {
         let went_out = self.endpoint.notify(at, subscription, &body) == Sending::Sent;
         self.lamps.sent(now, Watcher::Subscription(subscription), counts, went_out);
         if !went_out {
-            self.reach(now, subscription);
+            self.reach(now, Usage::Subscription(subscription));
         }
     }
 

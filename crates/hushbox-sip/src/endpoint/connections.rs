@@ -74,16 +74,18 @@ impl Endpoint {
         let sessions: Vec<_> =
             self.by_connection.range(first..=last).map(|(_, session)| *session).collect();
         for session in sessions {
-            self.handle_lost_connection(now, session);
+            self.handle_lost_connection(now, session, id);
         }
         self.lose_notifies(flow);
     }
 
-    fn handle_lost_connection(&mut self, now: Instant, session: Session) {
+    fn handle_lost_connection(&mut self, now: Instant, session: Session, lost: ConnectionId) {
         let Some(call) = self.calls.get(&session) else { return };
+        let is_known = call.identity.is_some();
         match call.phase {
-            // The peer is known by more than its connection: it may come back by another.
-            Phase::Answered { .. } if call.identity.is_some() => return,
+            // The peer is known by more than its connection: it may come back by another, or be connected to.
+            Phase::Answered { .. } if is_known => return self.ask_later(now, session, lost),
+            Phase::Ending if is_known => return self.say_bye_again(now, session, lost),
             Phase::Ending => {}
             Phase::Ringing { .. } | Phase::Answered { .. } => {
                 let failure = Failure::ConnectionLost;

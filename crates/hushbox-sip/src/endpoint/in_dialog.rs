@@ -46,6 +46,10 @@ impl Endpoint {
             Method::Prack => self.refuse(incoming, &Rejection::new(481)),
             _ => self.handle_options(incoming),
         }
+        if self.owes(session) {
+            self.reached_us(session);
+            self.settle(incoming.now, session);
+        }
     }
 
     pub(super) fn find_dialog(&self, incoming: &Incoming<'_>) -> Option<Session> {
@@ -71,13 +75,9 @@ impl Endpoint {
         if call.is_its_flow(incoming.flow) {
             return;
         }
-        if let Some(before) = call.flow.connection {
-            self.by_connection.remove(&(before, session));
-        }
-        call.flow = Flow { remote: incoming.reply_to.remote, ..incoming.flow };
-        call.source = incoming.flow;
-        if let Some(connection) = incoming.flow.connection {
-            self.by_connection.insert((connection, session));
+        self.move_to(session, Flow { remote: incoming.reply_to.remote, ..incoming.flow });
+        if let Some(call) = self.calls.get_mut(&session) {
+            call.source = incoming.flow;
         }
     }
 

@@ -79,6 +79,9 @@ impl Endpoint {
             refresh_at: None,
             give_up_at: None,
             is_offering: false,
+            asking: None,
+            owed: None,
+            byes: 0,
         };
         Self::note_allowed(&mut call, message);
         self.dialogs.insert(dialog_key, session);

@@ -7,6 +7,7 @@ mod in_dialog;
 mod invite;
 mod opened;
 mod outgoing;
+mod owed;
 mod reach;
 mod receive;
 mod refresh;
@@ -20,7 +21,7 @@ mod timeouts;
 mod timers;
 
 use crate::auth::Challenge;
-use crate::event::{Event, RequestId, Session};
+use crate::event::{Event, RequestId, Session, Usage};
 use crate::limits::Limits;
 use crate::outgoing::{Attempt, Destination};
 use crate::overload::OverloadControl;
@@ -35,6 +36,7 @@ use elsewhere::Waiting;
 use outgoing::{Request, RequestClient};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore, SeedableRng};
+use reach::Reaching;
 use session::{Call, Client, Phase};
 use sources::Sources;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -158,6 +160,8 @@ pub struct Endpoint {
     connections: BTreeMap<ConnectionId, Connection>,
     /// Connections that are being opened.
     attempts: BTreeMap<Attempt, Destination>,
+    /// Peers that are being connected to.
+    reaching: BTreeMap<Usage, Reaching>,
     /// Requests of our own outside of the calls, and their transactions.
     requests: BTreeMap<RequestId, Request>,
     request_clients: BTreeMap<Key, RequestClient>,
@@ -195,6 +199,7 @@ impl Endpoint {
             elsewhere: BTreeMap::new(),
             connections: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            reaching: BTreeMap::new(),
             requests: BTreeMap::new(),
             request_clients: BTreeMap::new(),
             identities: BTreeMap::new(),
@@ -408,6 +413,7 @@ impl Endpoint {
                 + self.elsewhere.len()
                 + self.requests.len()
                 + self.attempts.len()
+                + self.reaching.len()
                 + self.identities.len()
                 + self.notifier.others()
                 + self.sources.len(),

@@ -2,6 +2,7 @@
 //! it, else a re-INVITE that repeats what was agreed.
 
 use super::Endpoint;
+use super::owed::Owed;
 use super::session::{Call, Client, ClientTransaction, Phase, Purpose};
 use super::session_timer;
 use super::timers::Timer;
@@ -38,8 +39,11 @@ impl Endpoint {
             call.refresh_at = Some(now + T2);
             return;
         }
+        let offer = (!call.dialog.allows_update()).then(|| call.local_sdp.clone());
+        let Some(flow) = self.take_way(session) else {
+            return self.owe(session, Owed::Refresh);
+        };
         let branch = self.new_branch();
-        let Some((flow, offer)) = self.refresh_by(session) else { return };
         let contact = self.contact_of(session, flow);
         let via = self.via(flow, &branch);
         let product = self.config.product.clone();
@@ -75,14 +79,6 @@ impl Endpoint {
         self.transmit(flow, bytes);
     }
 
-    /// Where a refresh goes, and the description that it repeats where UPDATE will not do.
-    fn refresh_by(&self, session: Session) -> Option<(Flow, Option<Bytes>)> {
-        let call = self.calls.get(&session)?;
-        let flow = self.way_to(call)?;
-        let offer = (!call.dialog.allows_update()).then(|| call.local_sdp.clone());
-        Some((flow, offer))
-    }
-
     /// A response to a refresh.
     pub(super) fn handle_refresh_response(
         &mut self,
@@ -100,7 +96,7 @@ impl Endpoint {
                 let answer = invite.handle_response(now, status);
                 let acknowledgement = match &client.purpose {
                     Purpose::Refresh { acknowledgement } => acknowledgement.clone(),
-                    Purpose::Bye => None,
+                    Purpose::Bye { .. } => None,
                 };
                 if matches!(answer, Answer::First | Answer::Again) {
                     self.acknowledge(flow, session, status, acknowledgement, message);
@@ -213,6 +209,9 @@ impl Endpoint {
     }
 
     pub(super) fn insert_client(&mut self, key: Key, client: Client) {
+        if let Some(call) = self.calls.get_mut(&client.session) {
+            call.asking = Some(key);
+        }
         self.clients.insert(key, client);
         self.schedule_client(key);
     }

@@ -1,11 +1,12 @@
 //! A session: from its INVITE to its end.
 
+use super::owed::Owed;
 use super::respond::Answerable;
 use super::session_timer::SessionTimer;
 use super::timers::Timer;
 use super::{Endpoint, Output};
 use crate::dialog::Dialog;
-use crate::event::{Event, Failure, RequestId, Session};
+use crate::event::{Event, Failure, RequestId, Session, Usage};
 use crate::limits::{T1, T2, TIMEOUT};
 use crate::message::method::Method;
 use crate::message::{CSeq, Message};
@@ -41,6 +42,12 @@ pub(super) struct Call {
     pub(super) give_up_at: Option<Instant>,
     /// Whether a re-INVITE of ours has no final response.
     pub(super) is_offering: bool,
+    /// The transaction of our last request.
+    pub(super) asking: Option<Key>,
+    /// A request of ours that waits for a connection.
+    pub(super) owed: Option<Owed>,
+    /// How often BYE was sent.
+    pub(super) byes: u32,
 }
 
 /// A request of ours.
@@ -57,7 +64,9 @@ pub(super) enum ClientTransaction {
 }
 
 pub(super) enum Purpose {
-    Bye,
+    Bye {
+        reason: Reason,
+    },
     Refresh {
         /// The ACK of a refused re-INVITE.
         acknowledgement: Option<Bytes>,
@@ -69,6 +78,14 @@ impl ClientTransaction {
         match self {
             ClientTransaction::Invite(client) => client.flow(),
             ClientTransaction::NonInvite(client) => client.flow(),
+        }
+    }
+
+    /// Whether no final response has come.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self {
+            ClientTransaction::Invite(client) => client.is_waiting(),
+            ClientTransaction::NonInvite(client) => client.is_waiting(),
         }
     }
 
@@ -92,7 +109,7 @@ pub(super) enum Phase {
     Ringing { answerable: Answerable, offered: bool, cseq: u32 },
     /// Answered with 200. A reason to hang up waits here for the ACK (RFC 3261 §15).
     Answered { hang_up: Option<Reason> },
-    /// BYE is sent.
+    /// BYE is sent, or owed.
     Ending,
 }
 
@@ -148,7 +165,8 @@ impl Call {
 
     fn deadline(&self) -> Option<Instant> {
         let ack = self.unacknowledged.iter().map(|u| u.next.min(u.until)).min();
-        ack.into_iter().chain(self.refresh_at).chain(self.give_up_at).min()
+        let owed = self.owed.as_ref().and_then(Owed::deadline);
+        ack.into_iter().chain(owed).chain(self.refresh_at).chain(self.give_up_at).min()
     }
 
     /// The session was refreshed, or is now without a timer.
@@ -196,6 +214,9 @@ impl Endpoint {
             let reason = reason.unwrap_or_else(|| Reason::sip(408, "No ACK"));
             return self.send_bye(now, session, &reason);
         }
+        if call.owed.as_ref().and_then(Owed::deadline).is_some_and(|at| now >= at) {
+            return self.give_up_owed(now, session);
+        }
         if call.give_up_at.is_some_and(|at| now >= at) {
             return self.expire(now, session);
         }
@@ -222,35 +243,55 @@ impl Endpoint {
     /// Sends BYE and waits for its answer (RFC 3261 §15.1.1).
     pub(super) fn send_bye(&mut self, now: Instant, session: Session, reason: &Reason) {
         self.refuse_change(now, session, 487);
+        let Some(call) = self.calls.get_mut(&session) else { return };
+        call.unacknowledged.clear();
+        call.restart_timer(now, None);
+        call.phase = Phase::Ending;
+        let Some(flow) = self.take_way(session) else {
+            return self.owe(session, Owed::bye(now, reason));
+        };
         let branch = self.new_branch();
         let key = self.keys.client(branch.as_bytes());
-        let Some(flow) = self.calls.get(&session).and_then(|call| self.way_to(call)) else {
-            return self.terminate(session);
-        };
         let via = self.via(flow, &branch);
         let product = self.config.product.clone();
         let Some(call) = self.calls.get_mut(&session) else { return };
+        call.byes += 1;
         let mut writer = call.dialog.request("BYE", format_args!("{via}"));
         writer.reason(reason);
         writer.field("User-Agent", product);
         let bytes = writer.finish();
-        call.unacknowledged.clear();
-        call.restart_timer(now, None);
-        call.phase = Phase::Ending;
         let cseq = call.dialog.local_cseq();
         let client = NonInviteClient::new(now, flow, bytes.clone());
         let transaction = ClientTransaction::NonInvite(client);
-        self.insert_client(key, Client { transaction, session, cseq, purpose: Purpose::Bye });
+        let purpose = Purpose::Bye { reason: reason.clone() };
+        self.insert_client(key, Client { transaction, session, cseq, purpose });
         self.schedule(session);
         self.transmit(flow, bytes);
     }
 
     /// How to reach a peer now: by its flow, or by another connection of the same identity.
     pub(super) fn way_to(&self, call: &Call) -> Option<Flow> {
-        self.way(call.flow, call.identity)
+        self.way_in(&call.dialog, call.flow, call.identity)
     }
 
-    /// The same for whoever was reached by this flow.
+    /// How our next request in a dialog reaches its peer.
+    pub(super) fn way_in(
+        &self,
+        dialog: &Dialog,
+        flow: Flow,
+        identity: Option<u64>,
+    ) -> Option<Flow> {
+        // RFC 3261 §12.2.1.1: without a connection, to the proxy that wants to stay between. Without such a proxy, or
+        // where it is a name: to the source. A Contact of a telephone behind NAT leads nowhere, and its source leads
+        // there (RFC 3581, RFC 5626 §1).
+        let proxy = match flow.transport {
+            Transport::Udp => dialog.proxy_address(flow.remote),
+            Transport::Tcp | Transport::Tls => None,
+        };
+        proxy.map(|remote| Flow { remote, ..flow }).or_else(|| self.way(flow, identity))
+    }
+
+    /// How to reach whoever was reached by this flow.
     pub(super) fn way(&self, flow: Flow, identity: Option<u64>) -> Option<Flow> {
         if flow.transport == Transport::Udp {
             return Some(flow);
@@ -274,7 +315,7 @@ impl Endpoint {
         }
         let Some(client) = self.clients.get_mut(&key) else { return };
         let method = match (&client.purpose, &client.transaction) {
-            (Purpose::Bye, _) => Method::Bye,
+            (Purpose::Bye { .. }, _) => Method::Bye,
             (Purpose::Refresh { .. }, ClientTransaction::Invite(_)) => Method::Invite,
             (Purpose::Refresh { .. }, ClientTransaction::NonInvite(_)) => Method::Update,
         };
@@ -283,7 +324,7 @@ impl Endpoint {
             return;
         }
         let session = client.session;
-        let (Purpose::Bye, ClientTransaction::NonInvite(bye)) =
+        let (Purpose::Bye { .. }, ClientTransaction::NonInvite(bye)) =
             (&client.purpose, &mut client.transaction)
         else {
             return self.handle_refresh_response(now, key, message, status);
@@ -315,6 +356,7 @@ impl Endpoint {
         if let Some(connection) = call.flow.connection {
             self.by_connection.remove(&(connection, session));
         }
+        self.reaching.remove(&Usage::Session(session));
         self.timers.set(Timer::Session(session), None);
         self.emit(Event::Terminated { session });
     }

@@ -1,11 +1,10 @@
 //! Subscriptions: their NOTIFYs, their time, their end (RFC 6665 §4.2.2, §4.4).
 
 use super::Endpoint;
-use super::reach::Reaching;
 use super::respond::Answerable;
 use super::timers::Timer;
 use crate::dialog::Dialog;
-use crate::event::{Event, RequestId};
+use crate::event::{Event, RequestId, Usage};
 use crate::limits;
 use crate::message::Message;
 use crate::message::method::Method;
@@ -28,8 +27,6 @@ pub(super) struct Notifier {
     pub(super) asked: BTreeMap<RequestId, Asked>,
     pub(super) watches: BTreeMap<Subscription, Watch>,
     pub(super) dialogs: BTreeMap<Key, Subscription>,
-    /// Subscribers that are being connected to.
-    pub(super) reaching: BTreeMap<Subscription, Reaching>,
     /// NOTIFYs without a final answer.
     clients: BTreeMap<Key, NotifyClient>,
 }
@@ -97,7 +94,7 @@ impl Notifier {
 
     /// What else is held.
     pub(super) fn others(&self) -> usize {
-        self.asked.len() + self.dialogs.len() + self.reaching.len()
+        self.asked.len() + self.dialogs.len()
     }
 }
 
@@ -148,7 +145,9 @@ impl Endpoint {
         body: Option<&Bytes>,
     ) -> Sending {
         let Some(watch) = self.notifier.watches.get(&subscription) else { return Sending::Gone };
-        let Some(flow) = self.way(watch.flow, watch.identity) else { return Sending::NoWay };
+        let Some(flow) = self.way_in(&watch.dialog, watch.flow, watch.identity) else {
+            return Sending::NoWay;
+        };
         let contact = self.contact(flow, watch.dialog.is_secure());
         let branch = self.new_branch();
         let key = self.keys.client(branch.as_bytes());
@@ -270,7 +269,7 @@ impl Endpoint {
     pub(super) fn unsubscribe(&mut self, subscription: Subscription, how: Unsubscribed) {
         let Some(watch) = self.notifier.watches.remove(&subscription) else { return };
         self.notifier.dialogs.remove(&watch.dialog_key);
-        self.notifier.reaching.remove(&subscription);
+        self.reaching.remove(&Usage::Subscription(subscription));
         self.timers.set(Timer::Subscription(subscription), None);
         self.emit(Event::Unsubscribed { subscription, how });
     }

@@ -65,7 +65,7 @@ impl Endpoint {
     fn handle_client_timeout(&mut self, now: Instant, key: Key) {
         let Some(client) = self.clients.get_mut(&key) else { return };
         let (session, flow) = (client.session, client.transaction.flow());
-        let is_bye = matches!(client.purpose, Purpose::Bye);
+        let is_bye = matches!(client.purpose, Purpose::Bye { .. });
         match client.transaction.handle_timeout(now) {
             Due::Transmit(bytes) => self.transmit(flow, bytes),
             Due::Nothing => {}

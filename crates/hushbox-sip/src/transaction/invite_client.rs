@@ -58,6 +58,14 @@ impl InviteClient {
         self.flow
     }
 
+    /// Whether no final response has come.
+    pub(crate) fn is_waiting(&self) -> bool {
+        match self.state {
+            State::Calling { .. } | State::Proceeding { .. } => true,
+            State::Accepted { .. } | State::Completed { .. } => false,
+        }
+    }
+
     pub(crate) fn handle_response(&mut self, now: Instant, status: u16) -> Answer {
         let is_success = (200..300).contains(&status);
         match self.state {

@@ -32,6 +32,39 @@ fn our_bye_follows_the_recorded_route_in_order() {
     assert_eq!(bye.headers("Route"), routes);
 }
 
+/// RFC 3261 section 12.2.1.1: a proxy that stays between gets what we send, wherever the INVITE came from.
+#[test]
+fn by_udp_our_bye_goes_to_the_first_route_where_that_is_an_address() {
+    let by = |route: &str| {
+        let mut world = World::new();
+        let call = invite(udp()).header(&format!("Record-Route: {route}"));
+        world.receive(udp(), &call.text());
+        let (session, _) = world.invited();
+        world.answer(session);
+        let tag = world.sent.last().expect("a 200").to_tag();
+        assert_eq!(
+            world.sent.last().expect("a 200").flow,
+            udp(),
+            "responses go where it came from"
+        );
+        world.receive(udp(), &request(udp(), "ACK", 1).tagged(&tag).branch("ack").text());
+        world.sent.clear();
+        world.hang_up(session);
+        let bye = world.only_sent();
+        assert_eq!(bye.flow.local, udp().local);
+        bye.flow.remote.to_string()
+    };
+    let source = udp().remote.to_string();
+    assert_eq!(by("<sip:192.0.2.8:5080;lr>, <sip:192.0.2.9;lr>"), "192.0.2.8:5080");
+    assert_eq!(by("<sip:192.0.2.8;transport=UDP;lr>"), "192.0.2.8:5060");
+    assert_eq!(by("<sip:192.0.2.8>"), "192.0.2.8:5060", "a strict router");
+    // Nothing that this socket can send to.
+    assert_eq!(by("<sip:[2001:db8::8];lr>"), source);
+    assert_eq!(by("<sip:192.0.2.8;transport=tcp;lr>"), source);
+    assert_eq!(by("<sips:192.0.2.8;lr>"), source);
+    assert_eq!(by("<sip:proxy.example.com;lr>"), source);
+}
+
 #[test]
 fn a_strict_router_gets_itself_as_request_uri_and_the_target_last() {
     let bye = bye_after(
@@ -108,14 +141,14 @@ fn another_connection_of_the_same_identity_counts_and_is_used_from_then_on() {
 }
 
 #[test]
-fn a_call_of_a_lost_connection_ends_by_another_of_its_identity_or_in_silence() {
+fn a_call_of_a_lost_connection_ends_by_another_of_its_identity_or_asks_for_one() {
     let mut world = World::new();
     world.endpoint.identify(tls(1).connection.expect("a connection"), 42);
     let (session, _) = world.established(tls(1));
     world.close(tls(1));
     world.hang_up(session);
     assert!(world.sent.is_empty());
-    assert_eq!(world.event_names(), ["Terminated"]);
+    assert_eq!(world.event_names(), ["NoWay"]);
 
     let mut world = World::new();
     world.endpoint.identify(tls(1).connection.expect("a connection"), 42);
@@ -186,8 +219,9 @@ fn the_latest_connection_of_a_peer_is_the_dialogs() {
     world.close(tls(1));
     assert!(world.events.is_empty(), "what was left behind is of no matter");
     world.close(tls(2));
-    assert_eq!(world.event_names(), ["Terminated"]);
+    assert_eq!(world.event_names(), ["NoWay"]);
     world.advance(40 * SECOND);
+    assert_eq!(world.event_names(), ["Terminated"]);
     world.assert_empty();
 }
 

@@ -5,7 +5,7 @@ use hushbox_sip::mwi::{MessageSummary, VoiceMessages};
 use hushbox_sip::{
     Attempt, Config, ConnectionId, Destination, Elsewhere, EndReason, Endpoint, Event, Flow,
     HostPort, Input, Invite, Limits, Listener, Load, Outgoing, Output, Reason, Rejection,
-    RequestId, Sending, Session, Subscribe, Subscription, Transport,
+    RequestId, Sending, Session, Subscribe, Subscription, Transport, Usage,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -149,8 +149,8 @@ impl World {
         request
     }
 
-    pub(crate) fn reach(&mut self, subscription: Subscription, destinations: Vec<Destination>) {
-        self.endpoint.connect_to(self.now, subscription, destinations);
+    pub(crate) fn reach(&mut self, usage: impl Into<Usage>, destinations: Vec<Destination>) {
+        self.endpoint.connect_to(self.now, usage, destinations);
         self.drain();
     }
 

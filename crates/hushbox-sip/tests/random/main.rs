@@ -5,9 +5,9 @@ mod link;
 
 use bytes::Bytes;
 use hushbox_sip::{
-    Authorization, Config, ConnectionId, EndReason, Endpoint, Event, Flow, Framed, Framer,
-    HostPort, Input, Limits, Listener, Load, Message, Output, OwnedUri, Reason, Rejection,
-    RequestId, Sending, Session, Subscription, Transport,
+    Attempt, Authorization, Config, ConnectionId, Destination, EndReason, Endpoint, Event, Flow,
+    Framed, Framer, HostPort, Input, Limits, Listener, Load, Message, Output, OwnedUri, Reason,
+    Rejection, RequestId, Sending, Session, Subscription, Transport, Usage,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -222,6 +222,13 @@ enum Step {
     Move,
     /// The application says whether a request from elsewhere is the caller's.
     Elsewhere(prop::sample::Index, bool),
+    /// The application says whose the connection, or the session, is.
+    Identify,
+    Recognise(prop::sample::Index),
+    /// The application says where a peer is.
+    Reach(prop::sample::Index, bool),
+    /// A connection that was asked for opens, or does not.
+    Connect(bool),
     Wait(u16),
 }
 
@@ -280,6 +287,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::CloseStream),
         1 => Just(Step::Move),
         2 => (index(), any::<bool>()).prop_map(|(at, its)| Step::Elsewhere(at, its)),
+        1 => Just(Step::Identify),
+        1 => index().prop_map(Step::Recognise),
+        2 => (index(), any::<bool>()).prop_map(|(at, is_there)| Step::Reach(at, is_there)),
+        2 => any::<bool>().prop_map(Step::Connect),
         3 => (0..3000u16).prop_map(Step::Wait),
         1 => (0..60_000u16).prop_map(Step::Wait),
     ]
@@ -295,6 +306,7 @@ struct Run {
     ended: Vec<Session>,
     changes: Vec<RequestId>,
     elsewhere: Vec<RequestId>,
+    attempts: Vec<Attempt>,
     /// Connections that are open besides the one in use.
     left: Vec<Flow>,
     asked: Vec<RequestId>,
@@ -319,6 +331,7 @@ impl Run {
             ended: Vec::new(),
             changes: Vec::new(),
             elsewhere: Vec::new(),
+            attempts: Vec::new(),
             left: Vec::new(),
             asked: Vec::new(),
             subscriptions: Vec::new(),
@@ -352,7 +365,8 @@ impl Run {
             match self.endpoint.poll_output() {
                 Output::Transmit { bytes, .. } => self.look_at(&bytes),
                 Output::Event(event) => self.note(&event),
-                Output::Disconnect { .. } | Output::Connect { .. } => {}
+                Output::Disconnect { .. } => {}
+                Output::Connect { attempt, .. } => self.attempts.push(attempt),
                 Output::Timeout(at) => return at,
             }
         }
@@ -395,13 +409,15 @@ impl Run {
             }
             Event::Notified { subscription, .. }
             | Event::SubscriptionEnding { subscription }
-            | Event::Reached { subscription, .. } => {
+            | Event::Reached { usage: Usage::Subscription(subscription), .. } => {
                 assert!(!self.unsubscribed.contains(subscription), "nothing comes after the end");
             }
             Event::Cancelled { session, .. }
             | Event::Acknowledged { session, .. }
             | Event::Refreshed { session, .. }
             | Event::Bye { session, .. }
+            | Event::NoWay { session }
+            | Event::Reached { usage: Usage::Session(session), .. }
             | Event::Failed { session, .. } => {
                 assert!(!self.ended.contains(session), "nothing comes after the end");
             }
@@ -528,6 +544,36 @@ impl Run {
                     Some(id) if *its => self.endpoint.admit_elsewhere(now, id),
                     Some(id) => self.endpoint.refuse_elsewhere(now, id, &Rejection::new(481)),
                     None => {}
+                }
+            }
+            Step::Identify => {
+                if let Some(connection) = self.flow.connection {
+                    self.endpoint.identify(connection, 1);
+                }
+            }
+            Step::Recognise(at) => {
+                if let Some(session) = session(self, at) {
+                    self.endpoint.recognise(session, 1);
+                }
+            }
+            Step::Reach(at, is_there) => {
+                if let Some(session) = session(self, at) {
+                    let remote = address("192.0.2.1:5061");
+                    let there = Destination::new(Transport::Tls, remote, None);
+                    let destinations = if *is_there { vec![there] } else { Vec::new() };
+                    self.endpoint.connect_to(now, session, destinations);
+                }
+            }
+            Step::Connect(opens) => {
+                let Some(attempt) = self.attempts.pop() else { return };
+                let connection = ConnectionId(1000 + attempt.0);
+                let flow = Flow { connection: Some(connection), ..flow(Transport::Tls) };
+                if *opens {
+                    self.left.push(flow);
+                    self.endpoint.identify(connection, 1);
+                    self.endpoint.handle_input(now, Input::Connected { attempt, flow });
+                } else {
+                    self.endpoint.handle_input(now, Input::Unconnected { attempt });
                 }
             }
             Step::Wait(millis) => self.advance(Duration::from_millis(u64::from(*millis))),
