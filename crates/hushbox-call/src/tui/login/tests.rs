@@ -1,6 +1,7 @@
 //! The log-in by script: keys and answers in, what is said and asked for out.
 
 use super::*;
+use crate::prompt::Utterance;
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
