@@ -101,8 +101,6 @@ pub struct Lamps {
     lines: Lines,
     compare_every: Duration,
     compare_at: Option<Instant>,
-    /// Lamps to which there was no way.
-    unreachable: usize,
 }
 
 impl Lamps {
@@ -116,7 +114,6 @@ impl Lamps {
             lines: Lines::default(),
             compare_every,
             compare_at: None,
-            unreachable: 0,
         }
     }
 
@@ -156,7 +153,6 @@ impl Lamps {
     /// A lamp that is no more.
     pub fn remove(&mut self, watcher: Watcher) {
         let Some(lamp) = self.lamps.remove(&watcher) else { return };
-        self.unreachable -= usize::from(lamp.unreachable);
         self.lines.remove(watcher);
         if let Phase::Queued(at) = lamp.phase {
             self.queue.remove(&(at, watcher));
@@ -192,11 +188,6 @@ impl Lamps {
         for watcher in known.lamps.clone() {
             self.want(now, watcher);
         }
-    }
-
-    /// Whether some could not be told, because there was no way to them.
-    pub fn waits_for_ways(&self) -> bool {
-        self.unreachable > 0
     }
 
     /// There is a way to somebody again.
@@ -356,9 +347,7 @@ impl Lamps {
         let version = lamp.version;
         let answer = (!went_out).then_some(Answer::NoWay);
         lamp.told = Some(Told { counts, version, at: now.utc, answer });
-        self.unreachable -= usize::from(lamp.unreachable);
         lamp.unreachable = !went_out;
-        self.unreachable += usize::from(lamp.unreachable);
         if went_out {
             lamp.phase = Phase::Sent;
             lamp.must = false;

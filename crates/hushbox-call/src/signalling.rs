@@ -29,6 +29,7 @@ mod unasked;
 #[cfg(test)]
 mod unasked_tests;
 mod watchable;
+mod watches;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -38,7 +39,7 @@ use hushbox_policy::{CallId, Now};
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{
     Authenticator, CallIdHash, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite,
-    InviteBody, Reason, Rejection, Session, Subscription, Tap, Usage,
+    InviteBody, Reason, Rejection, Session, Tap, Usage,
 };
 use hushbox_store::Directory;
 use rand_chacha::ChaCha20Rng;
@@ -59,8 +60,8 @@ use places::Places;
 use reaching::Reaching;
 use registrations::Registrations;
 pub use subscriptions::Lamp;
-use subscriptions::Watching;
 use unasked::Unasked;
+use watches::Watches;
 
 /// The signalling of a server.
 pub struct Signalling {
@@ -76,7 +77,7 @@ pub struct Signalling {
     sessions: BTreeMap<Session, CallId>,
     callers: BTreeMap<CallId, Caller>,
     guard: Guard,
-    watching: BTreeMap<Subscription, Watching>,
+    watching: Watches,
     lamps: Lamps,
     unasked: Unasked,
     reaching: Reaching,
@@ -114,7 +115,7 @@ impl Signalling {
             sessions: BTreeMap::new(),
             callers: BTreeMap::new(),
             guard: Guard::default(),
-            watching: BTreeMap::new(),
+            watching: Watches::default(),
             lamps: Lamps::new(config.mwi.notifies_per_second, config.mwi.compare_every),
             unasked: Unasked::default(),
             reaching: Reaching::default(),

@@ -1,6 +1,6 @@
 //! Wrong digests: after ten a minute from an address its wrong ones wait. A right digest, a certificate and a trunk never do.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Instant;
 
@@ -41,13 +41,26 @@ struct Count {
     waiting: usize,
 }
 
+/// When it is its turn: after those that have waited as long.
+type Turn = (Instant, u64);
+
+#[derive(Debug)]
+struct Held {
+    source: Source,
+    challenged: Challenged,
+    challenges: Vec<Challenge>,
+}
+
 /// What is counted and what waits.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
     counts: BTreeMap<Source, Count>,
     /// Those of whom nothing waits, the oldest first: who goes when another comes.
     idle: BTreeSet<(Instant, Source)>,
-    waiting: VecDeque<(Instant, Source, Challenged, Vec<Challenge>)>,
+    /// What waits, in the order of its answers.
+    waiting: BTreeMap<Turn, Held>,
+    turns: BTreeMap<Session, Turn>,
+    next: u64,
 }
 
 impl Guard {
@@ -91,32 +104,40 @@ impl Guard {
             count.waiting += 1;
             self.idle.remove(&(count.since, source));
         }
-        self.waiting.push_back((now + WRONG_DIGEST_DELAY, source, challenged, challenges));
+        let turn = (now + WRONG_DIGEST_DELAY, self.next);
+        self.next += 1;
+        if let Challenged::Invite(session) = challenged {
+            self.turns.insert(session, turn);
+        }
+        self.waiting.insert(turn, Held { source, challenged, challenges });
     }
 
     /// The answers whose second is over.
     pub(super) fn due(&mut self, now: Instant) -> Vec<(Challenged, Vec<Challenge>)> {
         let mut due = Vec::new();
-        while self.waiting.front().is_some_and(|(at, ..)| *at <= now) {
-            if let Some((_, source, challenged, challenges)) = self.waiting.pop_front() {
-                self.answered(source);
-                due.push((challenged, challenges));
+        while let Some(first) = self.waiting.first_entry()
+            && first.key().0 <= now
+        {
+            let Held { source, challenged, challenges } = first.remove();
+            if let Challenged::Invite(session) = challenged {
+                self.turns.remove(&session);
             }
+            self.answered(source);
+            due.push((challenged, challenges));
         }
         due
     }
 
     /// A session that waits is over.
     pub(super) fn forget(&mut self, session: Session) {
-        let gone = Challenged::Invite(session);
-        let gone = self.waiting.iter().position(|(_, _, waiting, _)| *waiting == gone);
-        if let Some((_, source, ..)) = gone.and_then(|index| self.waiting.remove(index)) {
-            self.answered(source);
+        let turn = self.turns.remove(&session);
+        if let Some(held) = turn.and_then(|turn| self.waiting.remove(&turn)) {
+            self.answered(held.source);
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.waiting.front().map(|(at, ..)| *at)
+        self.waiting.first_key_value().map(|((at, _), _)| *at)
     }
 
     fn answered(&mut self, source: Source) {
@@ -180,7 +201,13 @@ mod tests {
         }
         assert_eq!(waiting, 100);
         guard.forget(Session(20));
+        guard.forget(Session(20));
         assert_eq!(guard.wrong(now, ip), Answer::Later);
+        let left: Vec<_> = (10..110).filter(|n| *n != 20).map(Session).collect();
+        let due = guard.due(now + WRONG_DIGEST_DELAY);
+        let due: Vec<_> = due.into_iter().map(|(challenged, _)| challenged).collect();
+        assert_eq!(due, left.into_iter().map(Challenged::Invite).collect::<Vec<_>>(), "in order");
+        assert!(guard.turns.is_empty() && guard.waiting.is_empty());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use hushbox_store::model::Trunk;
 use super::{Peer, Signalling, unix_secs};
 
 /// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Caller {
     /// A telephone.
     Device(DeviceId),

@@ -96,6 +96,7 @@ impl Signalling {
             self.reaching.down.remove(&trunk);
         }
         if let Usage::Subscription(subscription) = usage {
+            self.watching.note(subscription, true);
             self.lamps.reachable(now.monotonic, Watcher::Subscription(subscription));
         }
     }
@@ -125,7 +126,7 @@ impl Signalling {
     fn trunk_of(&self, usage: Usage) -> Option<TrunkId> {
         let owner = match usage {
             Usage::Session(session) => self.callers.get(self.sessions.get(&session)?)?,
-            Usage::Subscription(subscription) => &self.watching.get(&subscription)?.owner,
+            Usage::Subscription(subscription) => &self.watching.get(subscription)?.owner,
         };
         owner.trunk()
     }

@@ -16,22 +16,11 @@ use rand_core::RngCore as _;
 
 use super::guard::Challenged;
 use super::identity::{Caller, Shown, Verdict};
+use super::watches::Watching;
 use super::{Judgement, Lack, Output, Peer, Signalling, Why, kept, unix_millis};
 use crate::addressing::RETRIEVAL;
 use crate::limits;
 use crate::mwi::{Answer, LampReport, Watcher};
-
-/// What is known of a subscription here.
-#[derive(Debug)]
-pub(super) struct Watching {
-    pub(super) id: SubscriptionId,
-    pub(super) owner: Caller,
-    pub(super) mailbox: MailboxId,
-    /// As the subscriber knows it: what a telephone does not recognise lights no lamp.
-    pub(super) account: Option<Account>,
-    pub(super) lab: bool,
-    pub(super) expires: Timestamp,
-}
 
 /// A lamp, for who asks why it is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +62,7 @@ impl Signalling {
     pub fn lamps(&self, mailbox: MailboxId) -> (u64, Vec<Lamp>) {
         let lamp = |report: LampReport| match report.watcher {
             Watcher::Subscription(subscription) => {
-                let watching = self.watching.get(&subscription)?;
+                let watching = self.watching.get(subscription)?;
                 Some(Lamp {
                     subscription: Some((watching.id, watching.expires)),
                     owner: watching.owner.owner(),
@@ -112,7 +101,7 @@ impl Signalling {
     ) -> Result<(Caller, MailboxId, Option<Account>), Judgement> {
         let reject = |status, why| Err(Judgement::Reject(Rejection::new(status), why));
         let lab = subscribe.request.flow.transport != Transport::Tls;
-        let known = subscribe.subscription.and_then(|known| self.watching.get(&known));
+        let known = subscribe.subscription.and_then(|known| self.watching.get(known));
         let known = known.map(|watching| (watching.owner, watching.mailbox));
         let owner = match known {
             Some((owner, _)) if subscribe.is_from_subscriber => owner,
@@ -181,23 +170,18 @@ impl Signalling {
         if let (Caller::Device(_), Some(number)) = (owner, owner.number()) {
             self.endpoint.recognise_subscriber(subscription, number);
         }
-        match self.watching.get_mut(&subscription) {
-            Some(watching) => {
-                watching.expires = expires;
-                watching.lab = flow.transport != Transport::Tls;
-                self.lamps.refresh(at, Watcher::Subscription(subscription));
-            }
-            None => {
-                let mut random = [0; 10];
-                self.rng.fill_bytes(&mut random);
-                let id = SubscriptionId::from_parts(unix_millis(now), random);
-                let lab = flow.transport != Transport::Tls;
-                let watching = Watching { id, owner, mailbox, account, lab, expires };
-                self.watching.insert(subscription, watching);
-                // It is kept before it is told anything.
-                self.lamps.add_afresh(at, Watcher::Subscription(subscription), mailbox);
-                self.replace_earlier(now, subscription);
-            }
+        let lab = flow.transport != Transport::Tls;
+        if self.watching.refresh(subscription, lab, expires) {
+            self.lamps.refresh(at, Watcher::Subscription(subscription));
+        } else {
+            let mut random = [0; 10];
+            self.rng.fill_bytes(&mut random);
+            let id = SubscriptionId::from_parts(unix_millis(now), random);
+            let watching = Watching { id, owner, mailbox, account, lab, expires };
+            self.watching.insert(subscription, watching);
+            // It is kept before it is told anything.
+            self.lamps.add_afresh(at, Watcher::Subscription(subscription), mailbox);
+            self.replace_earlier(now, subscription);
         }
         self.keep(subscription);
         if flow.connection.is_some() {
@@ -208,27 +192,19 @@ impl Signalling {
     /// A telephone that has started again subscribes anew: its earlier subscription is nobody's. And one telephone has
     /// only so many.
     fn replace_earlier(&mut self, now: Now, new: Subscription) {
-        let Some(watching) = self.watching.get(&new) else { return };
+        let Some(watching) = self.watching.get(new) else { return };
         let (owner, mailbox) = (watching.owner, watching.mailbox);
-        let same_owner: Vec<(Subscription, MailboxId)> = self
-            .watching
-            .iter()
-            .filter(|(id, other)| **id != new && other.owner == owner)
-            .map(|(id, other)| (*id, other.mailbox))
-            .collect();
-        let mut left = Vec::new();
-        for (earlier, of) in same_owner {
-            if of == mailbox && self.endpoint.is_same_place(earlier, new) {
-                self.endpoint.forget_subscription(earlier);
-            } else {
-                left.push(earlier);
-            }
+        let is_earlier = |id: &Subscription| *id != new && self.endpoint.is_same_place(*id, new);
+        for earlier in self.watching.at(owner, mailbox).filter(is_earlier).collect::<Vec<_>>() {
+            self.endpoint.forget_subscription(earlier);
+            self.unsubscribed(earlier);
         }
-        if matches!(owner, Caller::Device(_))
-            && left.len() >= limits::SUBSCRIPTIONS_OF_A_DEVICE_MAX
-            && let Some(oldest) = left.first()
+        // Of a PBX there may be many, and they are not counted.
+        if let Caller::Device(_) = owner
+            && self.watching.of(owner).count() > limits::SUBSCRIPTIONS_OF_A_DEVICE_MAX
+            && let Some(oldest) = self.watching.of(owner).filter(|id| *id != new).min()
         {
-            self.endpoint.end_subscription(now.monotonic, *oldest, EndReason::GiveUp, None);
+            self.endpoint.end_subscription(now.monotonic, oldest, EndReason::GiveUp, None);
         }
     }
 
@@ -244,7 +220,7 @@ impl Signalling {
     pub(super) fn unsubscribed(&mut self, subscription: Subscription) {
         self.lamps.remove(Watcher::Subscription(subscription));
         self.reaching.forget(Usage::Subscription(subscription));
-        if let Some(watching) = self.watching.remove(&subscription) {
+        if let Some(watching) = self.watching.remove(subscription) {
             self.outputs.push_back(Output::ForgetSubscription(watching.id));
         }
     }
@@ -267,13 +243,14 @@ impl Signalling {
 
     fn tell_subscriber(&mut self, now: Now, subscription: Subscription, counts: VoiceMessages) {
         let at = now.monotonic;
-        let Some(watching) = self.watching.get(&subscription) else { return };
+        let Some(watching) = self.watching.get(subscription) else { return };
         if !self.may_watch(now, watching.owner, watching.mailbox, watching.lab) {
             return self.endpoint.end_subscription(at, subscription, EndReason::Rejected, None);
         }
         let body = MessageSummary::new(watching.account.clone(), counts).to_bytes();
         let went_out = self.endpoint.notify(at, subscription, &body) == Sending::Sent;
         self.lamps.sent(now, Watcher::Subscription(subscription), counts, went_out);
+        self.watching.note(subscription, went_out);
         if !went_out {
             self.reach(now, Usage::Subscription(subscription));
         }
@@ -286,7 +263,7 @@ impl Signalling {
             .watching
             .iter()
             .filter(|(_, w)| forbidden(w))
-            .map(|(id, w)| (*id, w.mailbox))
+            .map(|(id, w)| (id, w.mailbox))
             .collect();
         for (subscription, mailbox) in ended {
             let reason = match self.directory.mailbox(mailbox) {
@@ -299,19 +276,15 @@ impl Signalling {
 
     /// Somebody has connected again: what could not be sent goes out now.
     pub(super) fn heard_from(&mut self, at: Instant, flow: Flow) {
-        if !self.lamps.waits_for_ways() {
-            return;
-        }
         let peer = flow.connection.and_then(|id| self.connections.get(&id)).map(|(_, peer)| *peer);
         let Some(who) = peer.and_then(Caller::of_peer) else { return };
-        let theirs = self.watching.iter().filter(|(_, watching)| watching.owner == who);
-        for (subscription, _) in theirs {
-            self.lamps.reachable(at, Watcher::Subscription(*subscription));
+        for subscription in self.watching.take_unreached(who) {
+            self.lamps.reachable(at, Watcher::Subscription(subscription));
         }
     }
 
     fn keep(&mut self, subscription: Subscription) {
-        let Some(watching) = self.watching.get(&subscription) else { return };
+        let Some(watching) = self.watching.get(subscription) else { return };
         // One that ends with its next NOTIFY is not kept, and what was kept of it goes.
         let dialog = self.endpoint.keep(subscription);
         let dialog = dialog.and_then(|dialog| kept::encode(&dialog, watching.account.as_ref()));
