@@ -34,7 +34,8 @@ use crate::{EndReason, tui};
 use announcement::AnnouncementCall;
 use deposit::DepositCall;
 pub use interface::{
-    CallReport, Input, LogInReply, LogInRequest, Output, Parts, Recording, SpoolReply, SpoolRequest,
+    CallReport, Input, LogInReply, LogInRequest, Output, Parts, Recording, SpoolReply,
+    SpoolRequest, Unplayable,
 };
 use retrieval::{RetrievalCall, SaveKind};
 use speaker::Speaker;

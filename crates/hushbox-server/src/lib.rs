@@ -49,3 +49,4 @@ pub mod tls_files;
 pub mod trace;
 pub mod trial;
 pub mod trial_folder;
+pub mod unplayable;

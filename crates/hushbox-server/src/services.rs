@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hushbox_audit::Hash;
+use hushbox_audit::{AuditError, Hash};
 use hushbox_backend::audit_file::AuditReader;
 use hushbox_policy::{MessageId, NodeId};
 use hushbox_store::signing::NodeKey;
@@ -115,15 +115,20 @@ impl Services {
         *self.directory.write().unwrap_or_else(PoisonError::into_inner) = directory;
     }
 
-    /// The manifest's hash that the log has for a message under a sequence number.
-    pub async fn audited_manifest(&self, message: MessageId, seq: u64) -> Option<Hash> {
+    /// The manifest's hash that the log has for a message under a sequence number; an error where it can't be read.
+    pub async fn audited_manifest(
+        &self,
+        message: MessageId,
+        seq: u64,
+    ) -> Result<Option<Hash>, AuditError> {
         let reader = self.audit_reader.clone();
-        let read = tokio::task::spawn_blocking(move || reader.record(seq)).await.ok()?;
-        let record = read
-            .inspect_err(|error| tracing::error!(%error, "the audit log cannot be read"))
-            .ok()??;
-        let (about, audited) = Audited::in_record(&record)?;
-        (about == message).then_some(audited.manifest)
+        let read = tokio::task::spawn_blocking(move || reader.record(seq)).await;
+        let record = read.map_err(|_| AuditError::Unavailable)?.map_err(|error| {
+            tracing::error!(%error, "the audit log cannot be read");
+            AuditError::Unavailable
+        })?;
+        let audited = record.as_ref().and_then(Audited::in_record);
+        Ok(audited.filter(|(about, _)| *about == message).map(|(_, audited)| audited.manifest))
     }
 
     /// Asks the index; a reply of another kind than was asked for is a failure of the engine.

@@ -106,6 +106,14 @@ pub enum IntegrityError {
     Hash,
 }
 
+impl IntegrityError {
+    /// Whether the message is damaged; not so where the key that it is sealed to is not the one at hand.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        !matches!(self, Self::Epoch(_))
+    }
+}
+
 /// Bytes that are not in a known format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {

@@ -19,7 +19,7 @@ use hushbox_call::call::{self, LogInReply, Recording, SpoolReply};
 use hushbox_call::signalling::{self, Refused};
 use hushbox_call::{CallReport, Prompts, Signalling};
 use hushbox_policy::lockout::Lockout;
-use hushbox_policy::{CallId, MailboxId, Now};
+use hushbox_policy::{CallId, MailboxId, MessageId, Now};
 use hushbox_sip::{HostPort, Listener, Transport};
 use hushbox_store::index::{Counts, IndexReply};
 use hushbox_store::{IndexError, KeyError, KeyReply, MessageRow, ObjectsError};
@@ -84,6 +84,10 @@ pub struct Server {
     pub audit_fails: bool,
     /// Makes the spool refuse everything.
     pub spool_fails: bool,
+    /// Makes the reading of objects fail.
+    pub objects_fail: Option<ObjectsError>,
+    /// Messages that could not be played, and why.
+    pub unplayable: Vec<(MessageId, call::Unplayable)>,
     recording: Recording,
     reports: Vec<CallReport>,
     refused: Vec<Refused>,
@@ -144,6 +148,8 @@ impl Server {
             comparisons: 0,
             audit_fails: false,
             spool_fails: false,
+            objects_fail: None,
+            unplayable: Vec::new(),
             recording: Recording::default(),
             reports: Vec::new(),
             refused: Vec::new(),
@@ -255,7 +261,7 @@ impl Server {
                     Answer::Key(reply) => call::Input::Key(reply),
                     Answer::Index(reply) => call::Input::Index(reply),
                     Answer::Object(reply) => call::Input::Object(reply),
-                    Answer::Manifest(hash) => call::Input::AuditedManifest(hash),
+                    Answer::Manifest(hash) => call::Input::AuditedManifest(Ok(hash)),
                 };
                 self.call(now, id, input, agenda);
             }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use hushbox_audit::EventName;
-use hushbox_store::MessageState;
+use hushbox_call::call::Unplayable;
+use hushbox_store::{MessageState, ObjectsError};
 use hushbox_tests::world::installation::{PIN_7001, PIN_7002};
 use hushbox_tests::world::{CallerId, World};
 
@@ -223,12 +224,43 @@ fn a_flipped_bit_is_never_heard() {
             events(&world).contains(&EventName::IntegrityFailure)
         }
     );
+    assert!(matches!(world.server.unplayable[..], [(_, Unplayable::Damaged(_))]), "and it is said");
     announced(&mut world, owner, "6");
     sounds(&mut world, owner);
     world.run_for(6 * SECOND);
     let heard = world.caller(owner).heard();
     assert!(find(&heard, &voice(1, 5)).is_none(), "nothing of the bad one");
     assert!(find(&heard, &voice(2, 5)).is_some(), "the next one is fine");
+}
+
+#[test]
+fn audio_that_is_gone_is_a_failure_of_integrity() {
+    let mut world = World::new();
+    leave(&mut world, "sip:1001@clinic.example", &voice(1, 5));
+    let owner = log_in(&mut world, "c7001", PIN_7001);
+    hears(&mut world, owner, "menu-main", 10 * SECOND);
+    world.server.objects_fail = Some(ObjectsError::NotFound);
+    press(&mut world, owner, "1");
+    hears(&mut world, owner, "cannot-play", 10 * SECOND);
+    world.run_for(SECOND);
+    assert!(events(&world).contains(&EventName::IntegrityFailure));
+    assert!(matches!(world.server.unplayable[..], [(_, Unplayable::Gone)]));
+}
+
+#[test]
+fn audio_that_cannot_be_read_now_is_not_called_damaged() {
+    let mut world = World::new();
+    leave(&mut world, "sip:1001@clinic.example", &voice(1, 5));
+    let owner = log_in(&mut world, "c7001", PIN_7001);
+    hears(&mut world, owner, "menu-main", 10 * SECOND);
+    world.server.objects_fail = Some(ObjectsError::Unavailable("a bad sector".to_owned()));
+    press(&mut world, owner, "1");
+    hears(&mut world, owner, "cannot-play", 10 * SECOND);
+    world.run_for(SECOND);
+    assert!(matches!(world.server.unplayable[..], [(_, Unplayable::Objects(_))]));
+    let written = events(&world);
+    assert!(!written.contains(&EventName::IntegrityFailure), "{written:?}");
+    assert!(written.contains(&EventName::MsgPlayStop), "the log says that it was not heard");
 }
 
 #[test]

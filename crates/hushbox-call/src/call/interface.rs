@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hushbox_audit::{AuditError, AuditReply, AuditRequest, Hash};
+use hushbox_media::recording::FormatError;
 use hushbox_media::{LegConfig, LegReport};
 use hushbox_policy::lockout::Try;
 use hushbox_policy::{CallId, MessageId, Pin, PinVerifier};
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_store::spool::Record;
 use hushbox_store::{
-    Directory, IndexError, IndexReply, IndexRequest, KeyError, KeyReply, KeyRequest, ObjectKey,
-    ObjectsError,
+    Directory, IndexError, IndexReply, IndexRequest, IntegrityError, KeyError, KeyReply,
+    KeyRequest, ObjectKey, ObjectsError,
 };
 use zeroize::Zeroizing;
 
@@ -77,8 +78,8 @@ pub enum Input<'a> {
     Spool(SpoolReply),
     /// The answer to [`Output::Audit`].
     Audit(Result<AuditReply, AuditError>),
-    /// The answer to [`Output::AuditedManifest`].
-    AuditedManifest(Option<Hash>),
+    /// The answer to [`Output::AuditedManifest`]; an error where the log cannot be read.
+    AuditedManifest(Result<Option<Hash>, AuditError>),
     /// The answer to [`Output::LogIn`].
     LogIn(LogInReply),
     /// The answer to [`Output::Key`].
@@ -141,6 +142,13 @@ pub enum Output {
         /// The bytes wanted.
         range: Range<u64>,
     },
+    /// A message could not be played: a person has to look at it. Its record in the audit log is asked for beside this.
+    Unplayable {
+        /// The message.
+        message: MessageId,
+        /// Why.
+        why: Unplayable,
+    },
     /// The call is over. Nothing follows but packets of its last moment and `Timeout(None)`.
     Ended(Box<CallReport>),
     /// Nothing more until then.
@@ -155,7 +163,9 @@ impl fmt::Debug for Input<'_> {
             Input::Signalling(says) => write!(f, "Signalling({says:?})"),
             Input::Spool(reply) => write!(f, "Spool({reply:?})"),
             Input::Audit(reply) => write!(f, "Audit({})", outcome(reply)),
-            Input::AuditedManifest(hash) => write!(f, "AuditedManifest({})", hash.is_some()),
+            Input::AuditedManifest(hash) => {
+                write!(f, "AuditedManifest({})", matches!(hash, Ok(Some(_))))
+            }
             Input::LogIn(reply) => write!(f, "LogIn({reply:?})"),
             Input::Key(reply) => write!(f, "Key({})", outcome(reply)),
             Input::Index(reply) => write!(f, "Index({})", outcome(reply)),
@@ -193,8 +203,52 @@ impl fmt::Debug for Output {
             Output::Key(_) => f.write_str("Key(…)"),
             Output::Index(_) => f.write_str("Index(…)"),
             Output::Object { range, .. } => write!(f, "Object({range:?})"),
+            Output::Unplayable { message, why } => write!(f, "Unplayable({message}, {why})"),
             Output::Ended(report) => write!(f, "Ended({report:?})"),
             Output::Timeout(at) => write!(f, "Timeout({at:?})"),
+        }
+    }
+}
+
+/// Why a message could not be played.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unplayable {
+    /// It is not what was recorded.
+    #[error("{0}")]
+    Damaged(#[from] IntegrityError),
+    /// Its audio is not there.
+    #[error("its audio is gone")]
+    Gone,
+    /// What was sealed is no recording.
+    #[error("what was recorded cannot be decoded: {0}")]
+    Frames(#[from] FormatError),
+    /// The objects could not be read: another time they may be.
+    #[error("{0}")]
+    Objects(ObjectsError),
+    /// The audit log could not be read: another time it may be.
+    #[error("the audit log cannot be read")]
+    Audit,
+    /// The key is not at hand, or what was listed has gone from the session.
+    #[error("the mailbox's key is not open")]
+    NoKey,
+}
+
+impl Unplayable {
+    /// Whether the message itself is damaged or gone, and not only out of reach for now.
+    pub const fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged(error) => error.is_damage(),
+            Self::Gone | Self::Frames(_) => true,
+            Self::Objects(_) | Self::Audit | Self::NoKey => false,
+        }
+    }
+}
+
+impl From<ObjectsError> for Unplayable {
+    fn from(error: ObjectsError) -> Self {
+        match error {
+            ObjectsError::NotFound => Self::Gone,
+            ObjectsError::Unavailable(_) | ObjectsError::Full => Self::Objects(error),
         }
     }
 }

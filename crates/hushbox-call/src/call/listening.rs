@@ -9,7 +9,7 @@ use hushbox_media::recording::Decoder;
 use hushbox_policy::{Listen, Now};
 use hushbox_store::Player;
 
-use super::{Context, Output};
+use super::{Context, Output, Unplayable};
 use crate::limits::{PLAYBACK_AHEAD, SKIP};
 use crate::tui::menu::{Skip, Ticket};
 
@@ -80,10 +80,6 @@ pub(super) struct Playback {
     all_queued: bool,
 }
 
-/// The message can't be played on.
-#[derive(Debug)]
-pub(super) struct Broken;
-
 /// Whether there is more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fed {
@@ -116,7 +112,7 @@ impl Playback {
         now: Now,
         context: &mut Context<'_>,
         reads: &mut Reads,
-    ) -> Result<Fed, Broken> {
+    ) -> Result<Fed, Unplayable> {
         match self.paused_at.take() {
             Some(place) => self.go_to(now, context, reads, place),
             None => Ok(Fed::On),
@@ -129,7 +125,7 @@ impl Playback {
         context: &mut Context<'_>,
         reads: &mut Reads,
         skip: Skip,
-    ) -> Result<Fed, Broken> {
+    ) -> Result<Fed, Unplayable> {
         let (step, length) = (duration_to_samples(SKIP), self.player.manifest().samples);
         let position = self.position(context);
         self.paused_at = None;
@@ -149,7 +145,7 @@ impl Playback {
         context: &mut Context<'_>,
         reads: &mut Reads,
         place: u64,
-    ) -> Result<Fed, Broken> {
+    ) -> Result<Fed, Unplayable> {
         context.media.begin_message(now.monotonic);
         if place < self.decoder.pulled() {
             self.player.rewind();
@@ -162,8 +158,8 @@ impl Playback {
     }
 
     /// Takes what was read.
-    pub(super) fn push(&mut self, bytes: &Bytes) -> Result<(), Broken> {
-        self.player.push(bytes).map_err(|_| Broken)
+    pub(super) fn push(&mut self, bytes: &Bytes) -> Result<(), Unplayable> {
+        Ok(self.player.push(bytes)?)
     }
 
     /// Keeps a little more queued than is heard while the next range is read.
@@ -172,7 +168,7 @@ impl Playback {
         now: Now,
         context: &mut Context<'_>,
         reads: &mut Reads,
-    ) -> Result<Fed, Broken> {
+    ) -> Result<Fed, Unplayable> {
         if self.paused_at.is_some() {
             return Ok(Fed::On);
         }
@@ -188,8 +184,8 @@ impl Playback {
                 }
                 continue;
             }
-            match self.player.next_frames().map_err(|_| Broken)? {
-                Some(frames) => self.decoder.push(&frames).map_err(|_| Broken)?,
+            match self.player.next_frames()? {
+                Some(frames) => self.decoder.push(&frames)?,
                 None if self.player.finished() => {
                     // What was held back for order comes out now; with nothing left, all is queued.
                     self.decoder.finish();

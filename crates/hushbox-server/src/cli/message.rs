@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::ErrorKind;
 
+use serde_json::Value;
+
 use super::args::{MessageExport, MessageList};
 use super::wav::{self, WavFile};
 use super::{Failure, load, pin, table};
@@ -12,6 +14,17 @@ use crate::control::{InTheNameOf, Reply, Request, client};
 const COLUMNS: [&str; 7] =
     ["id", "account", "mailbox", "received", "seconds", "state", "truncated"];
 const CALLER: [&str; 2] = ["caller_number", "caller_name"];
+
+/// Why a row has no caller.
+const CALLER_ERROR: &str = "caller_error";
+
+/// In the table, why the caller cannot be read stands in the caller's place.
+fn marked(mut row: Value) -> Value {
+    if let Some(why) = row[CALLER_ERROR].as_str().map(|why| format!("({why})")) {
+        row[CALLER[0]] = why.into();
+    }
+    row
+}
 
 pub(super) fn list(args: &MessageList) -> Result<(), Failure> {
     let config = load(&args.at)?;
@@ -29,8 +42,19 @@ pub(super) fn list(args: &MessageList) -> Result<(), Failure> {
     }
     let rows =
         client::rows(&config, &Request::MessageList { mailbox: args.mailbox.clone(), reveal })?;
-    table::print(&rows, &columns, args.json);
-    Ok(())
+    if args.json {
+        table::print(&rows, &columns, true);
+    } else {
+        table::print(&rows.iter().cloned().map(marked).collect::<Vec<_>>(), &columns, false);
+    }
+    match rows.iter().filter(|row| row[CALLER_ERROR].is_string()).count() {
+        0 => Ok(()),
+        bad => Err(format!(
+            "{bad} of {} messages cannot be opened, and their callers are not shown: see the server's log and \"A damaged message\" in docs/operations.md",
+            rows.len()
+        )
+        .into()),
+    }
 }
 
 pub(super) fn export(args: &MessageExport) -> Result<(), Failure> {

@@ -115,7 +115,10 @@ mod tests {
     use std::io::{Read, Write};
     use std::path::Path;
 
+    use hushbox_audit::{Event, EventName};
     use hushbox_backend::key_files::KeyFiles;
+    use hushbox_policy::{MessageId, Profile};
+    use hushbox_store::{IndexRequest, MessageRow, MessageState, ObjectKey, SignedManifest};
 
     use super::*;
     use crate::config::Config;
@@ -125,18 +128,115 @@ mod tests {
     use crate::directory_writer::DirectoryWriter;
     use crate::operator::Status;
     use crate::server::data::tests::open_trial;
+    use crate::services::Services;
     use crate::trial::Trial;
 
     /// A trial whose commands are served, without calls.
     async fn serving(parent: &Path) -> Config {
+        serving_with(parent).await.0
+    }
+
+    async fn serving_with(parent: &Path) -> (Config, Arc<Services>) {
         let (config, services) = open_trial(parent).await;
         let listener = bind(config.socket_folder(), Config::SOCKET).expect("bound");
         let status = Status { sip: crate::trial::Sip::default(), record_only: false };
         let keys = KeyFiles::at(&config.keys, &config.data);
         let (says, _) = tokio::sync::mpsc::unbounded_channel();
         let writer = DirectoryWriter::new(keys, config.realm.clone(), None, says.clone());
-        tokio::spawn(serve(listener, Operator::new(services, Arc::new(writer), says, status)));
-        config
+        let operator = Operator::new(Arc::clone(&services), Arc::new(writer), says, status);
+        tokio::spawn(serve(listener, operator));
+        (config, services)
+    }
+
+    /// Puts a message into a mailbox of the clinic that nobody can open.
+    async fn garbage(services: &Services, number: &str, byte: u8) -> MessageId {
+        let directory = services.directory();
+        let mailbox = directory.mailboxes().find(|m| m.number.as_str() == number).expect("there");
+        let id = MessageId::from_parts(1, [byte; 10]);
+        let row = MessageRow {
+            id,
+            account: mailbox.account,
+            mailbox: mailbox.id,
+            epoch: mailbox.epoch,
+            profile: Profile::Hipaa,
+            state: MessageState::New,
+            previous_state: None,
+            received_at: jiff::Timestamp::UNIX_EPOCH,
+            samples: 8_000,
+            sample_rate: 8_000,
+            truncated: false,
+            sealed_key: vec![byte; 114],
+            sealed_envelope: vec![byte; 60],
+            manifest: SignedManifest { bytes: b"none".to_vec(), signature: vec![0; 64] },
+            audit_seq: 0,
+            object_key: ObjectKey::of_message(id),
+            remaining: None,
+        };
+        services.index.run(IndexRequest::InsertMessage(Box::new(row))).await.expect("inserted");
+        id
+    }
+
+    /// What the audit log has, by name, with the mailbox and the message.
+    async fn audited(config: &Config, services: &Services, name: EventName) -> Vec<Event> {
+        // Once this is written down, everything before it is.
+        ask(config, &Request::MailboxList).expect("rows");
+        let records = (0..).map_while(|seq| services.audit_reader.record(seq).expect("readable"));
+        records.map(|record| record.event).filter(|event| event.name == name).collect()
+    }
+
+    fn by_7900(config: &Config) -> InTheNameOf {
+        let trial = Trial::read(&config.trial_file()).expect("readable");
+        InTheNameOf {
+            person: "7900".to_owned(),
+            pin: Secret::new(trial.accounts[0].staff[0].pin.expose().to_owned()),
+            reason: "a test".to_owned(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_message_that_does_not_open_is_shown_without_its_caller_and_hides_no_other() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let (config, services) = serving_with(parent.path()).await;
+        let bad = [garbage(&services, "1001", 1).await, garbage(&services, "1001", 2).await];
+        let reveal = Request::MessageList { mailbox: None, reveal: Some(by_7900(&config)) };
+        let rows = ask(&config, &reveal).expect("every row is shown");
+        let errors: Vec<_> = rows.iter().map(|row| row["caller_error"].clone()).collect();
+        assert_eq!(errors, ["damaged", "damaged"]);
+        assert!(rows.iter().all(|row| row["caller_number"].is_null()));
+        let written = audited(&config, &services, EventName::IntegrityFailure).await;
+        assert_eq!(written.iter().filter_map(|event| event.message).collect::<Vec<_>>(), bad);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_export_of_a_damaged_message_is_written_down_and_says_what_to_do() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let (config, services) = serving_with(parent.path()).await;
+        let bad = garbage(&services, "1001", 1).await;
+        let export = Request::MessageExport { id: bad.to_string(), by: by_7900(&config) };
+        let said = refusal(&config, &export);
+        assert!(said.contains("backup") && said.contains("docs/operations.md"), "{said}");
+        let written = audited(&config, &services, EventName::IntegrityFailure).await;
+        assert_eq!(written.iter().filter_map(|event| event.message).collect::<Vec<_>>(), [bad]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_refused_reveal_is_written_down_once_a_mailbox_as_a_refused_export_is() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let (config, services) = serving_with(parent.path()).await;
+        let message = garbage(&services, "2001", 1).await;
+        garbage(&services, "2001", 2).await;
+        let reveal = Request::MessageList { mailbox: None, reveal: Some(by_7900(&config)) };
+        let rows = ask(&config, &reveal).expect("rows without callers");
+        assert!(rows.iter().all(|row| row["caller_number"].is_null()));
+        let written = audited(&config, &services, EventName::AccessRefused).await;
+        assert_eq!(written.len(), 1, "once, and not for each message");
+        assert!(written[0].mailbox.is_some() && written[0].message.is_none());
+        assert!(written[0].rule.is_some() && written[0].uid.is_some());
+
+        let export = Request::MessageExport { id: message.to_string(), by: by_7900(&config) };
+        assert!(refusal(&config, &export).contains("refused"));
+        let written = audited(&config, &services, EventName::AccessRefused).await;
+        assert_eq!(written.last().and_then(|event| event.message), Some(message));
     }
 
     fn ask(config: &Config, request: &Request) -> Result<Vec<serde_json::Value>, ControlError> {

@@ -24,7 +24,7 @@ use crate::log_in::Outcome;
 use crate::metrics::{self, Counted};
 use crate::rtp_ports::{PortLease, PortPair};
 use crate::signalling::ToSignallingTask;
-use crate::{limits, random};
+use crate::{limits, random, unplayable};
 
 /// Packets that are taken from one socket before the other things of a call have their turn.
 const PACKETS_AT_ONCE: usize = 32;
@@ -194,6 +194,9 @@ impl CallTask {
             Output::Index(request) => self.ask(Asked::Index(request)),
             Output::Object { key, range } => {
                 self.ask(Asked::Object(ObjectsRequest::Get { key, range }))
+            }
+            Output::Unplayable { message, why } => {
+                unplayable::say(message, why.is_damage(), &why);
             }
             Output::Ended(report) => {
                 log(&report);

@@ -22,7 +22,7 @@ pub(super) enum News {
     Signalling(FromSignalling),
     Spool(SpoolReply),
     Audit(Result<AuditReply, AuditError>),
-    AuditedManifest(Option<Hash>),
+    AuditedManifest(Result<Option<Hash>, AuditError>),
     LogIn(LogInReply),
     Key(Result<KeyReply, KeyError>),
     Index(Result<IndexReply, IndexError>),

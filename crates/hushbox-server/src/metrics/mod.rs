@@ -262,6 +262,14 @@ pub fn message_cut() {
     counter!(t::MESSAGES_CUT).increment(1);
 }
 
+/// A message was asked for, and is damaged or cannot be read now.
+pub fn message_unplayable(damaged: bool) {
+    counter!(t::MESSAGES_UNPLAYABLE, "reason" => UNPLAYABLE[usize::from(!damaged)]).increment(1);
+}
+
+/// Why a message can't be played.
+const UNPLAYABLE: [&str; 2] = ["damaged", "unreadable"];
+
 /// A message reached its mailbox.
 pub fn message_delivered() {
     counter!(t::MESSAGES_DELIVERED).increment(1);
@@ -537,6 +545,9 @@ fn zeros() {
     }
     for outcome in ["taken", "refused"] {
         zero(counter!(t::TLS_RELOADS, "outcome" => outcome));
+    }
+    for reason in UNPLAYABLE {
+        zero(counter!(t::MESSAGES_UNPLAYABLE, "reason" => reason));
     }
     for direction in ["forward", "backward"] {
         zero(counter!(t::CLOCK_STEPS, "direction" => direction));

@@ -89,6 +89,8 @@ metrics! {
         "Recordings that the spool could not take whole";
     MESSAGES_DELIVERED = Counter "hushbox_messages_delivered_total" []
         "Messages that reached their mailbox";
+    MESSAGES_UNPLAYABLE = Counter "hushbox_messages_unplayable_total" ["reason"]
+        "Times that a message was to be played, exported or revealed and could not be";
     DELIVERY_FAILURES = Counter "hushbox_delivery_failures_total" []
         "Attempts to deliver a message that failed; each is made again";
     DELIVERIES_PENDING = Gauge "hushbox_deliveries_pending" []
@@ -223,6 +225,7 @@ mod tests {
         known.extend(hushbox_call::EndReason::ALL.iter().map(|reason| reason.as_str()));
         known.extend(hushbox_sip::Overflow::ALL.iter().map(|why| why.as_str()));
         known.extend(crate::metrics::TlsFailure::ALL.iter().map(|why| why.as_str()));
+        known.extend(["damaged", "unreadable"]);
         let mut asked = 0;
         for reason in quoted.flat_map(|reasons| reasons.split('|')) {
             assert!(known.contains(reason), "no reason {reason}");

@@ -2,10 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hushbox_audit::{AuditError, AuditReply, AuditRequest, EventExtra};
+use hushbox_audit::{AuditError, AuditReply, AuditRequest, Authorised, EventExtra};
 use hushbox_media::recording::Decoder;
-use hushbox_store::{KeyReply, KeyRequest, MailboxKeys, ObjectsReply, ObjectsRequest, Player};
+use hushbox_policy::Export;
+use hushbox_store::{
+    Directory, KeyReply, KeyRequest, MailboxKeys, MessageRow, ObjectsReply, ObjectsRequest, Player,
+};
 
+use super::unopened::Unopened;
 use super::{Operator, OperatorError, Replies, reason, send};
 use crate::control::{InTheNameOf, Reply};
 use crate::decisions;
@@ -33,16 +37,33 @@ impl Operator {
         else {
             return Err(AuditError::Unavailable.into());
         };
+        let sent = self.open_and_send(authorised, &row, &directory, replies).await;
+        sent.map_err(|error| match self.unopened(&proved, uid, &row, &error) {
+            Some(Unopened::Damaged) => OperatorError::Damaged(error.to_string()),
+            Some(Unopened::Unreadable | Unopened::Key) => {
+                OperatorError::Unreadable(error.to_string())
+            }
+            None => error,
+        })
+    }
+
+    async fn open_and_send(
+        &self,
+        authorised: Authorised<Export>,
+        row: &MessageRow,
+        directory: &Directory,
+        replies: &Replies,
+    ) -> Result<(), OperatorError> {
         let opening = self.services.opening.as_ref().ok_or(OperatorError::RecordOnly)?;
-        let keys = MailboxKeys::in_directory(&directory, row.mailbox)
+        let keys = MailboxKeys::in_directory(directory, row.mailbox)
             .ok_or_else(|| OperatorError::Unknown("the message's mailbox is gone".to_owned()))?;
         let KeyReply::Export(export) =
             opening.keys.run(KeyRequest::Export { authorised, keys }).await?
         else {
             return Err(OperatorError::RecordOnly);
         };
-        let audited = self.services.audited_manifest(row.id, row.audit_seq).await;
-        let player = export.open(&row, &directory, audited)?;
+        let audited = self.services.audited_manifest(row.id, row.audit_seq).await?;
+        let player = export.open(row, directory, audited)?;
         self.send_audio(player, replies).await
     }
 
@@ -58,9 +79,7 @@ impl Operator {
             }
             match frames {
                 Some(frames) => {
-                    decoder
-                        .push(&frames)
-                        .map_err(|error| OperatorError::Unknown(error.to_string()))?;
+                    decoder.push(&frames)?;
                     send_samples(&mut decoder, replies).await?;
                 }
                 None => {

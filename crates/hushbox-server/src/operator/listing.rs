@@ -1,6 +1,6 @@
 //! `mailbox list` and `message list`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hushbox_audit::{AuditError, AuditReply, AuditRequest, EventExtra};
 use hushbox_policy::{Denied, MessageId};
@@ -11,6 +11,7 @@ use hushbox_store::{
 use serde_json::{Value, json};
 
 use super::person::Proved;
+use super::unopened::Unopened;
 use super::{Operator, OperatorError, Replies, numbered, reason, send};
 use crate::control::{InTheNameOf, Reply};
 use crate::decisions;
@@ -73,12 +74,35 @@ impl Operator {
                 _ => None,
             })
             .await?;
+        // Once a mailbox: a listing may have a hundred messages of each.
+        let mut refused = BTreeSet::new();
         for row in rows {
             let mut shown = shown(&row, &directory);
             if let Some((proved, reason)) = &revealed
                 && let Some(fields) = shown.as_object_mut()
             {
-                let envelope = self.caller(proved, reason, &row, &directory).await?;
+                let opened = self.caller(proved, reason, &row, &directory).await;
+                let (envelope, unopened) = match opened {
+                    Ok(envelope) => (Some(envelope), None),
+                    // Whose message this person may not see: the row stays without a caller, and is written down.
+                    Err(OperatorError::Denied(
+                        denied @ (Denied::NoGrant | Denied::OtherAccount),
+                    )) => {
+                        if refused.insert(row.mailbox) {
+                            self.refused_reveal(proved, uid, &row, denied);
+                        }
+                        (None, None)
+                    }
+                    Err(OperatorError::Denied(denied)) => {
+                        self.refused(proved, uid, &row, denied);
+                        return Err(denied.into());
+                    }
+                    // One bad message does not hide the others.
+                    Err(error) => match self.unopened(proved, uid, &row, &error) {
+                        Some(why) => (None, Some(why)),
+                        None => return Err(error),
+                    },
+                };
                 let number = envelope.as_ref().and_then(|envelope| envelope.caller_number.as_ref());
                 let name = envelope.as_ref().and_then(|envelope| envelope.caller_name.as_ref());
                 fields.insert(
@@ -86,26 +110,23 @@ impl Operator {
                     number.map(|number| number.expose()).into(),
                 );
                 fields.insert("caller_name".to_owned(), name.map(|name| name.expose()).into());
+                fields.insert("caller_error".to_owned(), unopened.map(Unopened::as_str).into());
             }
             send(replies, Reply::Row(shown)).await?;
         }
         Ok(())
     }
 
-    /// Who left this message; nothing where this person has no grant.
+    /// Who left this message.
     async fn caller(
         &self,
         proved: &Proved,
         reason: &hushbox_policy::Reason,
         row: &MessageRow,
         directory: &Directory,
-    ) -> Result<Option<Envelope>, OperatorError> {
-        let permit =
-            match decisions::reveal(proved.0, reason, row, directory, self.services.clock.now()) {
-                Ok(permit) => permit,
-                Err(Denied::NoGrant | Denied::OtherAccount) => return Ok(None),
-                Err(denied) => return Err(denied.into()),
-            };
+    ) -> Result<Envelope, OperatorError> {
+        let now = self.services.clock.now();
+        let permit = decisions::reveal(proved.0, reason, row, directory, now)?;
         let AuditReply::Reveal(authorised) =
             self.services.audit.write(AuditRequest::Reveal(permit), EventExtra::default()).await?
         else {
@@ -115,7 +136,7 @@ impl Operator {
         let keys = MailboxKeys::in_directory(directory, row.mailbox)
             .ok_or_else(|| OperatorError::Unknown("the message's mailbox is gone".to_owned()))?;
         match opening.keys.run(KeyRequest::Reveal { authorised, keys }).await? {
-            KeyReply::Reveal(reveal) => Ok(Some(reveal.open(row)?)),
+            KeyReply::Reveal(reveal) => Ok(reveal.open(row)?),
             _ => Err(OperatorError::RecordOnly),
         }
     }

@@ -10,10 +10,12 @@ mod mwi;
 mod person;
 mod resolve;
 mod trace;
+mod unopened;
 
 use std::sync::Arc;
 
 use hushbox_audit::{AuditError, AuditReply, AuditRequest, EventExtra};
+use hushbox_media::recording::FormatError;
 use hushbox_policy::{AccountId, Denied, ListMailbox, MailboxId, Number, Reason};
 use hushbox_store::{Directory, IndexError, IntegrityError, KeyError, ObjectsError};
 use tokio::sync::mpsc;
@@ -41,8 +43,19 @@ pub enum OperatorError {
     #[error("{0}")]
     Key(#[from] KeyError),
     /// The message is not what was recorded.
-    #[error("the message is not what was recorded, and nothing of it was given out: {0}")]
+    #[error("the message is not what was recorded: {0}")]
     Integrity(#[from] IntegrityError),
+    /// What was sealed is no recording.
+    #[error("the message cannot be decoded: {0}")]
+    Frames(#[from] FormatError),
+    /// The message is damaged or gone.
+    #[error(
+        "{0}; no file is left of it. It is in the log and the audit log (integrity.failure); \"A damaged message\" in docs/operations.md says how to put it back from a backup"
+    )]
+    Damaged(String),
+    /// The message can't be read now.
+    #[error("{0}; nothing says that the message is damaged: mend that and export it again")]
+    Unreadable(String),
     /// Policy says no.
     #[error("refused: {0} (rule {rule})", rule = .0.rule())]
     Denied(#[from] Denied),

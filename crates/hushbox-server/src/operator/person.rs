@@ -57,14 +57,12 @@ impl Operator {
 
     /// Writes down that policy said no to a person who had proved who they are.
     pub(super) fn refused(&self, proved: &Proved, uid: u32, row: &MessageRow, denied: Denied) {
-        let mut event = Event::new(EventName::AccessRefused, Who::Person(proved.0.person()));
-        event.uid = Some(uid);
-        event.outcome = Audited::Refused;
-        event.account = Some(row.account);
-        event.mailbox = Some(row.mailbox);
-        event.message = Some(row.id);
-        event.rule = Some(denied.rule().into());
-        self.services.audit.note(event);
+        self.services.audit.note(refusal(proved, uid, row, denied));
+    }
+
+    /// The same of a mailbox whose callers stay hidden in a listing.
+    pub(super) fn refused_reveal(&self, proved: &Proved, uid: u32, row: &MessageRow, why: Denied) {
+        self.services.audit.note(Event { message: None, ..refusal(proved, uid, row, why) });
     }
 
     fn note(
@@ -79,4 +77,15 @@ impl Operator {
         event.outcome = outcome;
         self.services.audit.note(event);
     }
+}
+
+fn refusal(proved: &Proved, uid: u32, row: &MessageRow, denied: Denied) -> Event {
+    let mut event = Event::new(EventName::AccessRefused, Who::Person(proved.0.person()));
+    event.uid = Some(uid);
+    event.outcome = Audited::Refused;
+    event.account = Some(row.account);
+    event.mailbox = Some(row.mailbox);
+    event.message = Some(row.id);
+    event.rule = Some(denied.rule().into());
+    event
 }

@@ -77,6 +77,9 @@ impl Server {
         key: &hushbox_store::ObjectKey,
         range: std::ops::Range<u64>,
     ) -> Result<Bytes, ObjectsError> {
+        if let Some(error) = &self.objects_fail {
+            return Err(error.clone());
+        }
         let object = self.installation.objects.get(key).ok_or(ObjectsError::NotFound)?;
         let end = usize::try_from(range.end).expect("small").min(object.len());
         let start = usize::try_from(range.start).expect("small").min(end);

@@ -167,6 +167,10 @@ impl Server {
                     let (at, what) = later(STORE_DELAY, Answer::Object(reply));
                     agenda.plan(at, what);
                 }
+                call::Output::Unplayable { message, why } => {
+                    self.notes.push_back(format!("server  cannot play a message: {why}"));
+                    self.unplayable.push((message, why));
+                }
                 call::Output::Ended(report) => {
                     let saved = if report.saved.is_some() { " { saved }" } else { "" };
                     self.notes.push_back(format!("server  end {}{saved}", report.end));

@@ -1,12 +1,12 @@
 //! Listening: permitted, written down, found whole, then heard.
 
 use bytes::Bytes;
-use hushbox_audit::{Authorised, EventName, Hash, Outcome};
+use hushbox_audit::{AuditError, Authorised, EventName, Hash, Outcome};
 use hushbox_policy::{Listen, Now};
 use hushbox_store::ObjectsError;
 
-use super::super::listening::{Broken, Fed, Listening, Playback, Reads, Stage};
-use super::super::{AuditWait, Context, Output};
+use super::super::listening::{Fed, Listening, Playback, Reads, Stage};
+use super::super::{AuditWait, Context, Output, Unplayable};
 use super::RetrievalCall;
 use crate::tui::menu::{self, Ticket};
 
@@ -50,7 +50,7 @@ impl RetrievalCall {
         &mut self,
         now: Now,
         context: &mut Context<'_>,
-        audited: Option<Hash>,
+        audited: Result<Option<Hash>, AuditError>,
     ) {
         let asked = self.manifests.pop_front();
         let Some(mut listening) = self.listening.take() else { return };
@@ -59,19 +59,19 @@ impl RetrievalCall {
             return;
         }
         let opened = match (listening.stage, self.rows.get(listening.index), &self.open) {
-            (Stage::Manifest(authorised), Some(row), Some(open)) => {
-                open.open(authorised, row, context.directory, audited).ok()
-            }
-            _ => None,
+            (Stage::Manifest(authorised), Some(row), Some(open)) => audited
+                .map_err(|_| Unplayable::Audit)
+                .and_then(|audited| Ok(open.open(authorised, row, context.directory, audited)?)),
+            _ => Err(Unplayable::NoKey),
         };
         match opened {
-            Some(player) => {
+            Ok(player) => {
                 self.reads.restart();
                 self.reads.ask(context, &player);
                 listening.stage = Stage::Verifying(player);
                 self.listening = Some(listening);
             }
-            None => self.broken(now, context, listening.ticket, listening.index),
+            Err(why) => self.unplayable(now, context, listening.ticket, listening.index, why),
         }
     }
 
@@ -87,11 +87,17 @@ impl RetrievalCall {
         }
         let Some(mut listening) = self.listening.take() else { return };
         let (ticket, index) = (listening.ticket, listening.index);
-        let Ok(bytes) = reply else { return self.broken(now, context, ticket, index) };
+        let bytes = match reply {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                self.listening = Some(listening);
+                return self.unplayable(now, context, ticket, index, error.into());
+            }
+        };
         match listening.stage {
             Stage::Verifying(mut player) => {
-                if player.push(&bytes).is_err() {
-                    return self.broken(now, context, ticket, index);
+                if let Err(error) = player.push(&bytes) {
+                    return self.unplayable(now, context, ticket, index, error.into());
                 }
                 if player.verified() {
                     listening.stage = Stage::Whole(player);
@@ -109,7 +115,7 @@ impl RetrievalCall {
                 self.listening = Some(listening);
                 match pushed {
                     Ok(()) => self.feed(now, context),
-                    Err(Broken) => self.broken(now, context, ticket, index),
+                    Err(why) => self.unplayable(now, context, ticket, index, why),
                 }
             }
             stage => {
@@ -139,7 +145,7 @@ impl RetrievalCall {
         &mut self,
         now: Now,
         context: &mut Context<'_>,
-        act: impl FnOnce(&mut Playback, &mut Context<'_>, &mut Reads) -> Result<Fed, Broken>,
+        act: impl FnOnce(&mut Playback, &mut Context<'_>, &mut Reads) -> Result<Fed, Unplayable>,
     ) {
         let Some(listening) = &mut self.listening else { return };
         let (ticket, index) = (listening.ticket, listening.index);
@@ -150,20 +156,30 @@ impl RetrievalCall {
                 self.stop_playing(now, context);
                 self.menu_input(now, context, menu::Input::MessageFinished(ticket));
             }
-            Err(Broken) => self.broken(now, context, ticket, index),
+            Err(why) => self.unplayable(now, context, ticket, index, why),
         }
     }
 
-    /// The message is not what was recorded, or not there: said, written down, passed over.
-    pub(super) fn broken(
+    /// The message is not what was recorded, or not there, or can't be read now: said, written down, passed over. Only
+    /// the first two are failures of integrity; where it can't be read the log says that it was not heard after all.
+    fn unplayable(
         &mut self,
         now: Now,
         context: &mut Context<'_>,
         ticket: Ticket,
         index: usize,
+        why: Unplayable,
     ) {
+        let was_heard = matches!(&self.listening, Some(Listening { stage: Stage::Playing(_), .. }));
         self.stop_playing(now, context);
-        self.message_event(context, EventName::IntegrityFailure, Outcome::Failed, index, None);
+        if why.is_damage() {
+            self.message_event(context, EventName::IntegrityFailure, Outcome::Failed, index, None);
+        } else if !was_heard {
+            self.message_event(context, EventName::MsgPlayStop, Outcome::Failed, index, Some(0));
+        }
+        if let Some(message) = self.rows.get(index).map(|row| row.id) {
+            context.outputs.push_back(Output::Unplayable { message, why });
+        }
         self.menu_input(now, context, menu::Input::CannotPlay(ticket));
     }
 
