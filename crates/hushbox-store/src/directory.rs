@@ -2,6 +2,7 @@
 //! look-ups that calls need. A change makes a new one; who holds the old one sees no half of it.
 
 mod edit;
+mod fields;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -205,8 +205,13 @@ impl Operator {
     }
 }
 
+/// What the log has of a change: the record, the names of the fields that differ, the directory's hash before and after.
 fn detail(record: RecordRef, planned: &Planned, removes: bool) -> hushbox_audit::Detail {
-    hushbox_audit::Detail::new()
+    let detail = planned
+        .fields()
+        .iter()
+        .fold(hushbox_audit::Detail::new(), |detail, field| detail.with(field, true));
+    detail
         .with("kind", record.kind.as_str())
         .with("id", record.id)
         .with("removed", removes)

@@ -7,7 +7,7 @@ use hushbox_audit::{Authorised, Hash};
 use hushbox_policy::{ChangeDirectory, Profile, RecordKind, RecordRef, Role};
 use jiff::Timestamp;
 
-use super::Directory;
+use super::{Directory, fields};
 use crate::error::{DirectoryError, KeyError};
 use crate::model::{Entity, Tombstone};
 use crate::row::{self, DirectoryRow, RowId, RowKind};
@@ -32,6 +32,7 @@ pub enum Edit {
 pub struct Planned {
     record: RecordRef,
     changed: Vec<(Entity, u64)>,
+    fields: Vec<&'static str>,
     before: Hash,
     after: Hash,
 }
@@ -54,6 +55,7 @@ impl Directory {
         }
         let mut after: Vec<DirectoryRow> = rows.to_vec();
         let mut changed = Vec::new();
+        let mut touched = Vec::new();
         for edit in edits {
             let entity = self.edited(edit).map_err(|error| vec![error])?;
             let at = after.iter().position(|row| row.row == entity.row());
@@ -62,6 +64,11 @@ impl Directory {
             match at {
                 Some(at) => after[at] = row,
                 None => after.push(row),
+            }
+            if matches!(edit, Edit::Put(_))
+                && let Some(there) = self.entities().find(|there| there.row() == entity.row())
+            {
+                touched.extend(fields::changed(&there, &entity));
             }
             changed.push((entity, version));
         }
@@ -75,7 +82,15 @@ impl Directory {
         if !broken.is_empty() {
             return Err(broken);
         }
-        Ok(Planned { record, changed, before, after: row::hash_of(&after) })
+        if changed.len() > 1 && edits.first().is_some_and(|first| self.has(first.row())) {
+            touched.push("changed.admin");
+        }
+        let after = row::hash_of(&after);
+        Ok(Planned { record, changed, fields: touched, before, after })
+    }
+
+    fn has(&self, row: RowId) -> bool {
+        self.entities().any(|entity| entity.row() == row)
     }
 
     /// What an edit leaves in its row.
@@ -203,6 +218,11 @@ impl Planned {
     /// What is changed, for policy.
     pub fn record(&self) -> RecordRef {
         self.record
+    }
+
+    /// The names of the fields that differ, as the audit log has them; none where a record is made or removed.
+    pub fn fields(&self) -> &[&'static str] {
+        &self.fields
     }
 
     /// The directory's hash before the change.

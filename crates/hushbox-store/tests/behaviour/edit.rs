@@ -8,7 +8,7 @@ use hushbox_policy::{
 use hushbox_store::directory::Edit;
 use hushbox_store::keys::{RootKey, WrappedKey};
 use hushbox_store::model::{
-    Account, Alias, AliasName, BaaRecord, Device, Entity, Grant, Kept, Person,
+    Account, Alias, AliasName, BaaRecord, Device, Entity, Grant, Kept, Mailbox, Person,
 };
 use hushbox_store::row::hash_of;
 use hushbox_store::signing::{DirectoryKey, NodeKey};
@@ -308,4 +308,23 @@ fn a_record_stays_in_its_account() {
     let moved = stored.directory().person(PERSON).unwrap().clone();
     let moved = Person { account: SYSTEM, ..moved };
     stored.refused_for(&[put(Entity::Person(moved))], "it stays in its account");
+}
+
+#[test]
+fn a_change_names_the_fields_that_it_touches_and_never_what_stands_in_them() {
+    let stored = Stored::new();
+    let directory = stored.directory();
+    let there = directory.persons().find(|person| person.id == ADMIN).unwrap().clone();
+    let fields = |edit: Edit| {
+        let planned = directory.plan(&stored.rows, &[edit]).unwrap();
+        planned.fields().to_vec()
+    };
+    let both = Person { roles: [Role::SecurityAdmin, Role::User].into(), ..there.clone() };
+    assert_eq!(fields(Edit::put(Entity::Person(both))), ["changed.roles"]);
+    let mailbox = directory.mailboxes().next().unwrap().clone();
+    let moved = Mailbox { time_zone: "Europe/Vienna".into(), ..mailbox.clone() };
+    assert_eq!(fields(Edit::put(Entity::Mailbox(moved))), ["changed.time_zone"]);
+    assert!(fields(Edit::put(Entity::Mailbox(mailbox))).is_empty(), "as it was");
+    let new = person(0xc9, SYSTEM, "9009", Role::User);
+    assert!(fields(Edit::put(Entity::Person(new))).is_empty(), "a new record has no fields before");
 }
