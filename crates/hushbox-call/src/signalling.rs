@@ -52,7 +52,7 @@ use flood::Flood;
 use guard::{Challenged, Guard};
 use identity::{Caller, Secrets, Shown, Verdict};
 pub use interface::{
-    Admission, Config, Input, LookUp, MwiConfig, MwiNews, Output, Peer, Refused, Why,
+    Admission, Asked, Config, Input, LookUp, MwiConfig, MwiNews, Output, Peer, Refused, Why,
 };
 use overload::Overload;
 pub use overload::{Part, Strain};
@@ -424,7 +424,7 @@ impl Signalling {
         match self.judge(now, invite) {
             Ok((caller, purpose)) => self.start(now, session, invite, caller, purpose),
             Err(Judgement::Reject(rejection, why)) => {
-                self.refused(invite.call_id_hash, rejection.status, why);
+                self.refused(Asked::Call, invite.call_id_hash, rejection.status, why);
                 self.endpoint.reject(now.monotonic, session, rejection);
             }
             Err(Judgement::Challenge(lack)) => {
@@ -439,6 +439,7 @@ impl Signalling {
         let stale = lack == Lack::FreshNonce;
         let challenges = self.authenticator.challenges(unix_secs(now), offered, stale);
         let (at, ip, call) = (now.monotonic, shown.flow.remote.ip(), shown.call_id_hash);
+        let asked = challenged.asked();
         let (why, answer) = match lack {
             Lack::Credentials => (Why::Challenged, guard::Answer::AtOnce),
             Lack::FreshNonce => (Why::StaleNonce, guard::Answer::AtOnce),
@@ -446,15 +447,15 @@ impl Signalling {
         };
         match answer {
             guard::Answer::AtOnce => {
-                self.refused(call, 401, why);
+                self.refused(asked, call, 401, why);
                 self.challenge(at, challenged, challenges);
             }
             guard::Answer::Later => {
-                self.refused(call, 401, why);
+                self.refused(asked, call, 401, why);
                 self.guard.hold(at, ip, challenged, challenges);
             }
             guard::Answer::Drop => {
-                self.refused(call, 0, Why::TooManyWrongDigests);
+                self.refused(asked, call, 0, Why::TooManyWrongDigests);
                 match challenged {
                     Challenged::Invite(session) => self.endpoint.discard(at, session),
                     Challenged::Elsewhere(id) => self.endpoint.discard_elsewhere(id),
@@ -537,8 +538,8 @@ impl Signalling {
         }
     }
 
-    fn refused(&mut self, call_id_hash: CallIdHash, status: u16, why: Why) {
-        self.outputs.push_back(Output::Refused(Refused { status, why, call_id_hash }));
+    fn refused(&mut self, asked: Asked, call_id_hash: CallIdHash, status: u16, why: Why) {
+        self.outputs.push_back(Output::Refused(Refused { asked, status, why, call_id_hash }));
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hushbox_call::limits::STRAIN_EVERY;
 use hushbox_call::setup::ToSignalling;
 use hushbox_call::signalling::{
-    Input, Lamp, LookUp, Output, Part, Peer, Refused, Signalling, Strain, Why,
+    Asked, Input, Lamp, LookUp, Output, Part, Peer, Refused, Signalling, Strain, Why,
 };
 use hushbox_policy::{CallId, MailboxId};
 use hushbox_sip::registration::Settings;
@@ -309,13 +309,17 @@ impl Running {
                     mwi::log(trunk.and_then(|id| self.task.watch.trunk_name(id)).as_deref(), news);
                 }
                 Output::Start(setup) => {
-                    let call = setup.id;
-                    self.task.watch.admitted(&setup);
+                    let (call, call_id_hash) = (setup.id, setup.call_id_hash);
                     let (at, shard) = self.least_busy();
-                    if shard.is_some_and(|shard| shard.try_say(ToShard::Start(setup))) {
+                    if let Some(room) = shard.and_then(Shard::room) {
+                        let trunk = self.task.watch.admitted(&setup);
+                        room.send(ToShard::Start(setup, trunk));
                         self.calls.insert(call, at);
                     } else {
                         tracing::warn!(%call, "a call was refused: its shard is overwhelmed");
+                        let (asked, why) = (Asked::Call, Why::Overloaded);
+                        let refused = Refused { asked, status: 503, why, call_id_hash };
+                        self.task.watch.refused(&refused);
                         let rejection = Rejection::new(503).with_retry_after(10);
                         self.input(Input::Call { call, says: ToSignalling::Reject(rejection) });
                         self.input(Input::Call { call, says: ToSignalling::Over });
@@ -400,9 +404,14 @@ impl Running {
 /// stranger decides how many lines there are.
 fn log(refused: Refused) {
     let (status, why, sip) = (refused.status, refused.why.as_str(), refused.call_id_hash);
+    let what = match refused.asked {
+        Asked::Call => "a call was refused",
+        Asked::InCall => "a request inside a call was refused",
+        Asked::Subscription => "a subscription was refused",
+    };
     match refused.why {
         Why::Challenged | Why::WrongDigest | Why::StaleNonce | Why::TooManyWrongDigests => {
-            tracing::debug!(status, why, %sip, "a request was refused");
+            tracing::debug!(status, why, %sip, "{what}");
         }
         Why::AmbiguousCertificate
         | Why::NotThisDevices
@@ -414,7 +423,10 @@ fn log(refused: Refused) {
         | Why::TrunkFull
         | Why::Overloaded
         | Why::Flood
-        | Why::Draining => tracing::info!(status, why, %sip, "a call was refused"),
+        | Why::Draining
+        | Why::NoMediaPort
+        | Why::NoSubscription
+        | Why::Overtaken => tracing::info!(status, why, %sip, "{what}"),
     }
 }
 

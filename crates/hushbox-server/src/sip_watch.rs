@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hushbox_call::setup::CallSetup;
-use hushbox_call::signalling::{Peer, Refused};
+use hushbox_call::signalling::{Asked, Peer, Refused};
 use hushbox_policy::TrunkId;
 use hushbox_sip::message::StartLine;
 use hushbox_sip::{CallIdHash, ConnectionId, Flow, Message, Overflow, ParseError, Tap, Transport};
@@ -95,18 +95,24 @@ impl SipWatch {
         }
     }
 
-    /// A call was let in.
-    pub fn admitted(&self, setup: &CallSetup) {
+    /// A call was let in. Answers its trunk's name.
+    pub fn admitted(&self, setup: &CallSetup) -> Option<TrunkName> {
         let kind = metrics::kind(&setup.purpose);
         let trunk = setup.trunk.and_then(|id| self.trunk_name(id));
-        metrics::call_admitted(kind, trunk.as_ref());
-        self.trace.admitted(setup.call_id_hash, setup.id, kind, trunk);
+        self.trace.admitted(setup.call_id_hash, setup.id, kind, trunk.clone());
+        trunk
     }
 
-    /// A call was refused.
+    /// A request was refused.
     pub fn refused(&self, refused: &Refused) {
-        let trunk = self.trace.refused(refused);
-        metrics::call_refused(refused.why, trunk.as_ref());
+        match refused.asked {
+            Asked::Call => {
+                let trunk = self.trace.refused(refused);
+                metrics::call_refused(refused.why, trunk.as_ref());
+            }
+            Asked::InCall => metrics::in_call_refused(refused.why),
+            Asked::Subscription => metrics::subscription_refused(refused.why),
+        }
     }
 
     fn peers(&self) -> MutexGuard<'_, Peers> {

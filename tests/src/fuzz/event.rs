@@ -132,7 +132,7 @@ impl Peer<'_> {
         }
         let expires = subscribe.expires.unwrap_or(LONGEST).min(LONGEST);
         assert!(expires.is_zero() || expires >= SHORTEST, "a subscription that is too brief");
-        if let Some(subscription) = self.endpoint.accept_subscribe(now, request, expires) {
+        if let Ok(subscription) = self.endpoint.accept_subscribe(now, request, expires) {
             self.endpoint.notify(now, subscription, body);
         }
     }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use hushbox_sip::rate::Source;
 use hushbox_sip::{Challenge, RequestId, Session};
 
+use super::Asked;
 use crate::limits::{
     WRONG_DIGEST_ADDRESSES_MAX, WRONG_DIGEST_DELAY, WRONG_DIGEST_WINDOW, WRONG_DIGESTS_AT_ONCE,
     WRONG_DIGESTS_WAITING_MAX,
@@ -21,6 +22,16 @@ pub(super) enum Challenged {
     Elsewhere(RequestId),
     /// A SUBSCRIBE.
     Subscribe(RequestId),
+}
+
+impl Challenged {
+    pub(super) fn asked(self) -> Asked {
+        match self {
+            Challenged::Invite(_) => Asked::Call,
+            Challenged::Elsewhere(_) => Asked::InCall,
+            Challenged::Subscribe(_) => Asked::Subscription,
+        }
+    }
 }
 
 /// When a wrong digest is answered.

@@ -263,7 +263,7 @@ pub enum Output {
         /// Which.
         flow: Flow,
     },
-    /// A request for a call was refused; for counters, and a line in the log at `debug`.
+    /// A request was refused; for counters, and a line in the log.
     Refused(Refused),
     /// Nothing more until then.
     Timeout(Option<Instant>),
@@ -305,9 +305,22 @@ pub enum MwiNews {
     TooMany,
 }
 
-/// A refused call.
+/// What a request was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// A call.
+    Call,
+    /// To change or end a call, from elsewhere than the call's.
+    InCall,
+    /// A subscription.
+    Subscription,
+}
+
+/// A refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
+    /// What it was for.
+    pub asked: Asked,
     /// The status that was answered; 0 where nothing was.
     pub status: u16,
     /// Why.
@@ -316,7 +329,7 @@ pub struct Refused {
     pub call_id_hash: CallIdHash,
 }
 
-/// Why a call was refused.
+/// Why a request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Why {
     /// A stranger, or a first request without credentials: challenged.
@@ -339,7 +352,7 @@ pub enum Why {
     NotUnderstood,
     /// The data disk is full.
     DiskFull,
-    /// As many calls as there may be.
+    /// As many calls, or subscriptions, as there may be.
     Full,
     /// As many calls of this trunk as it may have.
     TrunkFull,
@@ -349,6 +362,12 @@ pub enum Why {
     Flood,
     /// The server stops.
     Draining,
+    /// No media port is free.
+    NoMediaPort,
+    /// The subscription is over, or somebody else's.
+    NoSubscription,
+    /// A later request has overtaken it.
+    Overtaken,
 }
 
 impl From<NoRoom> for Why {
@@ -366,7 +385,7 @@ impl From<NoRoom> for Why {
 
 impl Why {
     /// Every reason, for tables of metrics and documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Challenged,
         Self::WrongDigest,
         Self::StaleNonce,
@@ -382,6 +401,9 @@ impl Why {
         Self::Overloaded,
         Self::Flood,
         Self::Draining,
+        Self::NoMediaPort,
+        Self::NoSubscription,
+        Self::Overtaken,
     ];
 
     /// The stable name in metrics.
@@ -402,6 +424,9 @@ impl Why {
             Why::Overloaded => "overloaded",
             Why::Flood => "flood",
             Why::Draining => "draining",
+            Why::NoMediaPort => "no-media-port",
+            Why::NoSubscription => "no-subscription",
+            Why::Overtaken => "overtaken",
         }
     }
 }

@@ -8,8 +8,8 @@ use hushbox_sip::{ConnectionId, Flow, OwnedUri, Subscribe, Transport};
 use hushbox_store::model::Entity;
 use hushbox_store::{Counts, Directory, SubscriptionRow};
 
-use super::tests::{device, flow, signalling};
-use super::{Input, Judgement, Output, Peer, Signalling};
+use super::tests::{device, flow, limited, signalling};
+use super::{Asked, Input, Judgement, Output, Peer, Signalling, Why};
 use crate::testing::{DIGEST_TRUNK, OTHER_TRUNK, TRUNK, directory, mailbox_id, now};
 
 const REMOTE: &str = "198.51.100.7";
@@ -106,6 +106,15 @@ fn on_lab_nothing_of_a_hipaa_account_is_watched() {
     assert_eq!(judged(Peer::Nobody, Transport::Udp, "203.0.113.5", uri, uri), "401");
 }
 
+/// What was refused in these outputs: what it was for, with which status, and why.
+fn refused(outputs: &[Output]) -> Vec<(Asked, u16, Why)> {
+    let refused = |output: &Output| match output {
+        Output::Refused(refused) => Some((refused.asked, refused.status, refused.why)),
+        _ => None,
+    };
+    outputs.iter().filter_map(refused).collect()
+}
+
 /// A server and the telephone c7001 at a connection of it.
 pub(super) struct Phone {
     pub(super) signalling: Signalling,
@@ -120,8 +129,13 @@ pub(super) struct Phone {
 
 impl Phone {
     pub(super) fn new(peer: Peer) -> Self {
+        Self::with_subscriptions(hushbox_sip::Limits::default().subscriptions_max, peer)
+    }
+
+    fn with_subscriptions(most: usize, peer: Peer) -> Self {
+        let limits = hushbox_sip::Limits { subscriptions_max: most, ..Default::default() };
         let mut phone = Phone {
-            signalling: signalling(),
+            signalling: limited(limits),
             flow: flow(Transport::Tls, REMOTE),
             now: now(),
             outputs: Vec::new(),
@@ -319,6 +333,27 @@ fn a_refresh_from_elsewhere_shows_whose_it_is_or_is_nobodys() {
     pbx.connect(3, Peer::Trunk(TRUNK));
     pbx.subscribe(3, &tag, "Expires: 600\r\n");
     assert!(pbx.take_sent().remove(0).starts_with("SIP/2.0 200 "), "another connection of its own");
+}
+
+#[test]
+fn a_subscription_that_is_refused_is_counted_as_one_and_for_its_own_reason() {
+    let mut phone = Phone::new(Peer::Nobody);
+    phone.subscribe(1, "", "Expires: 600\r\n");
+    assert_eq!(refused(&phone.outputs), [(Asked::Subscription, 401, Why::Challenged)]);
+    let mut phone = Phone::new(device("c7001"));
+    phone.subscribe(1, "", "Expires: 30\r\n");
+    assert_eq!(refused(&phone.outputs), [(Asked::Subscription, 423, Why::NotUnderstood)]);
+
+    let mut pbx = Phone::new(Peer::Trunk(TRUNK));
+    let tag = pbx.subscribed();
+    pbx.connect(2, device("c7001"));
+    pbx.subscribe(2, &tag, "Expires: 0\r\n");
+    assert_eq!(refused(&pbx.outputs), [(Asked::Subscription, 481, Why::NoSubscription)]);
+
+    // The table is full.
+    let mut phone = Phone::with_subscriptions(0, device("c7001"));
+    phone.subscribe(1, "", "Expires: 600\r\n");
+    assert_eq!(refused(&phone.outputs), [(Asked::Subscription, 503, Why::Full)]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use rand_core::RngCore as _;
 use super::guard::Challenged;
 use super::identity::{Caller, Shown, Verdict};
 use super::watches::Watching;
-use super::{Judgement, Lack, Output, Peer, Signalling, Why, kept, unix_millis};
+use super::{Asked, Judgement, Lack, Output, Peer, Signalling, Why, kept, unix_millis};
 use crate::addressing::RETRIEVAL;
 use crate::limits;
 use crate::mwi::{Answer, LampReport, Watcher};
@@ -83,7 +83,12 @@ impl Signalling {
                 self.accept(now, request, subscribe, owner, mailbox, account);
             }
             Err(Judgement::Reject(rejection, why)) => {
-                self.refused(subscribe.request.call_id_hash, rejection.status, why);
+                self.refused(
+                    Asked::Subscription,
+                    subscribe.request.call_id_hash,
+                    rejection.status,
+                    why,
+                );
                 self.endpoint.reject_subscribe(now.monotonic, request, rejection);
             }
             Err(Judgement::Challenge(lack)) => {
@@ -111,7 +116,7 @@ impl Signalling {
                 verdict if self.uses_digest(owner, subscribe.request.flow.transport) => {
                     return Err(Judgement::Challenge(verdict.lack()));
                 }
-                _ => return reject(481, Why::NotThisDevices),
+                _ => return reject(481, Why::NoSubscription),
             },
             None => match self.identify(now, Shown::from(subscribe)) {
                 Verdict::Known(who) => who,
@@ -162,8 +167,17 @@ impl Signalling {
         let longest = limits::SUBSCRIPTION_LONGEST;
         let lasts = subscribe.expires.map_or(longest, |asked| asked.min(longest));
         let at = now.monotonic;
-        let Some(subscription) = self.endpoint.accept_subscribe(at, request, lasts) else {
-            return self.refused(subscribe.request.call_id_hash, 503, Why::Full);
+        let subscription = match self.endpoint.accept_subscribe(at, request, lasts) {
+            Ok(subscription) => subscription,
+            Err(status) => {
+                let why = match status {
+                    503 => Why::Full,
+                    500 => Why::Overtaken,
+                    _ => Why::NoSubscription,
+                };
+                let call_id_hash = subscribe.request.call_id_hash;
+                return self.refused(Asked::Subscription, call_id_hash, status, why);
+            }
         };
         let flow = subscribe.request.flow;
         let expires = now.utc + lasts;

@@ -10,11 +10,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(super) fn signalling() -> Signalling {
-    let sip = hushbox_sip::Config {
-        product: "Hushbox/test".to_owned(),
-        listeners: Vec::new(),
-        limits: hushbox_sip::Limits::default(),
-    };
+    limited(hushbox_sip::Limits::default())
+}
+
+pub(super) fn limited(limits: hushbox_sip::Limits) -> Signalling {
+    let sip =
+        hushbox_sip::Config { product: "Hushbox/test".to_owned(), listeners: Vec::new(), limits };
     let config = Config {
         sip,
         realm: REALM.to_owned(),

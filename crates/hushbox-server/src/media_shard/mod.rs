@@ -17,6 +17,7 @@ use hushbox_backend::spool::{Recovered, Spool};
 use hushbox_call::call::Recording;
 use hushbox_call::prompt::Prompts;
 use hushbox_call::setup::{CallSetup, FromSignalling, ToSignalling};
+use hushbox_call::signalling::Why;
 use hushbox_policy::{CallId, MessageId};
 use hushbox_sip::{Reason, Rejection};
 use hushbox_store::{Audited, Directory};
@@ -26,10 +27,12 @@ use tokio::task::LocalSet;
 
 use crate::delivery::Deliveries;
 use crate::fatal::Fatal;
+use crate::metrics::{self, TrunkName};
 use crate::rtp_ports::PortPairs;
 use crate::services::Services;
 use crate::signalling::ToSignallingTask;
 use crate::sockets::MediaAddress;
+use crate::trace::refusal;
 use call_task::CallTask;
 use requests::Inbox;
 use spool_task::SpoolTask;
@@ -41,8 +44,8 @@ pub const QUEUE_MAX: usize = 4096;
 /// What is said to a shard.
 #[derive(Debug)]
 pub enum ToShard {
-    /// A call was admitted.
-    Start(Box<CallSetup>),
+    /// A call was admitted, of this trunk.
+    Start(Box<CallSetup>, Option<TrunkName>),
     /// Signalling says something to a call.
     ToCall(CallId, FromSignalling),
     /// A message of this shard's spool was delivered.
@@ -113,9 +116,9 @@ impl Shard {
         self.live.load(Ordering::Relaxed)
     }
 
-    /// Says something; false when the shard is overwhelmed or gone.
-    pub fn try_say(&self, says: ToShard) -> bool {
-        self.queue.try_send(says).is_ok()
+    /// Room to say something; none when the shard is overwhelmed or gone.
+    pub fn room(&self) -> Option<mpsc::OwnedPermit<ToShard>> {
+        self.queue.clone().try_reserve_owned().ok()
     }
 
     /// Says something, and waits for room.
@@ -151,16 +154,17 @@ async fn run(
                 shared.live.fetch_sub(1, Ordering::Relaxed);
             }
             said = says.recv() => match said {
-                Some(ToShard::Start(setup)) => {
-                    let id = setup.id;
+                Some(ToShard::Start(setup, trunk)) => {
+                    let (id, kind) = (setup.id, metrics::kind(&setup.purpose));
                     let (inbox, task) = match CallTask::new(*setup, &shared, &spool) {
                         Ok(made) => made,
                         Err(error) => {
                             tracing::error!(call = %id, %error, "no media port for a call");
-                            refuse(&shared, id);
+                            refuse(&shared, id, trunk.as_ref());
                             continue;
                         }
                     };
+                    metrics::call_admitted(kind, trunk.as_ref());
                     calls.insert(id, inbox);
                     live.fetch_add(1, Ordering::Relaxed);
                     shared.live.fetch_add(1, Ordering::Relaxed);
@@ -212,9 +216,30 @@ fn abandon(call: CallId, signalling: &mpsc::UnboundedSender<ToSignallingTask>) {
 }
 
 /// No port: 503, and the call's place is free.
-fn refuse(shared: &Shared, call: CallId) {
+fn refuse(shared: &Shared, call: CallId, trunk: Option<&TrunkName>) {
+    metrics::call_refused(Why::NoMediaPort, trunk);
+    shared.services.trace.ended(call, &refusal(Why::NoMediaPort));
     let rejection = Rejection::new(503).with_retry_after(10);
     for says in [ToSignalling::Reject(rejection), ToSignalling::Over] {
         let _stopping = shared.signalling.send(ToSignallingTask::Call { call, says });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_is_overwhelmed_or_gone_has_no_room_and_a_place_that_is_kept_counts() {
+        let (queue, mut says) = mpsc::channel(1);
+        let shard = Shard { queue, live: Arc::default() };
+        let place = shard.room().expect("room for one");
+        assert!(shard.room().is_none());
+        place.send(ToShard::ShutDown);
+        assert!(shard.room().is_none());
+        assert!(matches!(says.try_recv(), Ok(ToShard::ShutDown)));
+        assert!(shard.room().is_some());
+        drop(says);
+        assert!(shard.room().is_none());
     }
 }

@@ -234,6 +234,16 @@ pub fn call_refused(why: Why, trunk: Option<&TrunkName>) {
         .increment(1);
 }
 
+/// A request inside a call, from elsewhere, was asked whose it is.
+pub fn in_call_refused(why: Why) {
+    counter!(t::IN_CALL_REFUSED, "reason" => why.as_str()).increment(1);
+}
+
+/// A subscription was refused.
+pub fn subscription_refused(why: Why) {
+    counter!(t::SUBSCRIPTIONS_REFUSED, "reason" => why.as_str()).increment(1);
+}
+
 /// A call has ended.
 pub fn call_ended(report: &CallReport) {
     let kind = report.purpose;
@@ -520,6 +530,10 @@ fn zeros() {
         zero(counter!(t::SIP_PARSE_ERRORS, "reason" => reason));
     }
     counters_of_trunk(None);
+    for why in Why::ALL {
+        zero(counter!(t::IN_CALL_REFUSED, "reason" => why.as_str()));
+        zero(counter!(t::SUBSCRIPTIONS_REFUSED, "reason" => why.as_str()));
+    }
     for kind in KINDS {
         gauge!(t::CALLS, "kind" => kind).set(0.0);
         let _registered = histogram!(t::CALL_SECONDS, "kind" => kind);

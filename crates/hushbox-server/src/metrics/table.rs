@@ -77,6 +77,10 @@ metrics! {
         "Calls that were let in";
     CALLS_REFUSED = Counter "hushbox_calls_refused_total" ["reason", "trunk"]
         "Calls that were refused";
+    IN_CALL_REFUSED = Counter "hushbox_in_call_requests_refused_total" ["reason"]
+        "Requests inside a call that came from elsewhere, and were asked whose they are";
+    SUBSCRIPTIONS_REFUSED = Counter "hushbox_subscriptions_refused_total" ["reason"]
+        "Subscriptions to lamps, and refreshes of them, that were refused";
     CALLS_ENDED = Counter "hushbox_calls_ended_total" ["kind", "reason"]
         "Calls that have ended (docs/end-reasons.md)";
     CALL_SECONDS = Histogram "hushbox_call_seconds" ["kind"]

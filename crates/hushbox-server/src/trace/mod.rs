@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hushbox_call::signalling::Refused;
+use hushbox_call::signalling::{Refused, Why};
 use hushbox_policy::CallId;
 use hushbox_sip::{CallIdHash, Flow, Message};
 use serde_json::{Value, json};
@@ -113,14 +113,13 @@ impl Trace {
         let serial = *shelves.by_begin.get(&refused.call_id_hash)?;
         let traced = shelves.calls.get_mut(&serial)?;
         if traced.call.is_none() {
-            traced.end =
-                Some((jiff::Timestamp::now(), format!("refused: {}", refused.why.as_str())));
+            traced.end = Some((jiff::Timestamp::now(), refusal(refused.why)));
         }
         traced.trunk.clone()
     }
 
     /// A call has ended.
-    pub fn ended(&self, call: CallId, end: &'static str) {
+    pub fn ended(&self, call: CallId, end: &str) {
         let mut shelves = self.lock();
         let serial = shelves.by_call.get(&call).copied();
         if let Some(traced) = serial.and_then(|serial| shelves.calls.get_mut(&serial)) {
@@ -148,6 +147,11 @@ impl Trace {
     fn lock(&self) -> MutexGuard<'_, Shelves> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How the trace of a refused call ends.
+pub fn refusal(why: Why) -> String {
+    format!("refused: {}", why.as_str())
 }
 
 impl Shelves {
@@ -261,7 +265,7 @@ impl Traced {
 
 #[cfg(test)]
 mod tests {
-    use hushbox_call::signalling::Why;
+    use hushbox_call::signalling::Asked;
     use hushbox_sip::Transport;
 
     use super::*;
@@ -293,7 +297,8 @@ mod tests {
 
     fn refuse(trace: &Trace, begin: u64) {
         let why = Why::Challenged;
-        trace.refused(&Refused { status: 401, why, call_id_hash: CallIdHash(begin) });
+        let (asked, call_id_hash) = (Asked::Call, CallIdHash(begin));
+        trace.refused(&Refused { asked, status: 401, why, call_id_hash });
     }
 
     fn call(n: u64) -> CallId {

@@ -315,13 +315,14 @@ impl Endpoint {
     }
 
     /// Accepts a SUBSCRIBE for this time (zero: for one NOTIFY). [`Endpoint::notify`] must follow as soon as the
-    /// state is known (RFC 6665 §4.2.1.2). `None` where the subscription could not be made or is over.
+    /// state is known (RFC 6665 §4.2.1.2). Where the subscription could not be made, the status that was answered: 503
+    /// for want of room, 481 if it is over, 500 if a later request has overtaken this one, 0 where nothing was.
     pub fn accept_subscribe(
         &mut self,
         now: Instant,
         request: RequestId,
         expires: Duration,
-    ) -> Option<Subscription> {
+    ) -> Result<Subscription, u16> {
         self.fire_timers(now);
         self.accept_asked(now, request, expires)
     }

@@ -135,8 +135,8 @@ impl Endpoint {
         now: Instant,
         request: RequestId,
         expires: Duration,
-    ) -> Option<Subscription> {
-        let asked = self.take_asked(request)?;
+    ) -> Result<Subscription, u16> {
+        let asked = self.take_asked(request).ok_or(0_u16)?;
         let (transaction, reply_to) = (asked.transaction, asked.reply_to);
         let answerable = asked.answerable.clone();
         let is_secure = asked.dialog.is_secure();
@@ -148,7 +148,7 @@ impl Endpoint {
             Ok(subscription) => subscription,
             Err(rejection) => {
                 self.refuse_asked(now, transaction, reply_to, &answerable, &rejection);
-                return None;
+                return Err(rejection.status);
             }
         };
         let mut writer = answerable.response(200);
@@ -159,7 +159,7 @@ impl Endpoint {
         writer.field("Supported", super::respond::SUPPORTED.join(", "));
         writer.field("Server", &self.config.product);
         self.finish_server(now, transaction, reply_to, writer.finish());
-        Some(subscription)
+        Ok(subscription)
     }
 
     fn begin_watch(

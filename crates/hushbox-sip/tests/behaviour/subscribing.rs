@@ -261,7 +261,7 @@ fn a_subscribe_that_nobody_answers_is_forgotten() {
     world.receive(udp(), &subscribe(udp(), 1).text());
     let (asked, _) = world.subscribed();
     world.advance(32 * SECOND);
-    assert_eq!(world.endpoint.accept_subscribe(world.now(), asked, SECOND), None);
+    assert_eq!(world.endpoint.accept_subscribe(world.now(), asked, SECOND), Err(0));
     world.advance(Duration::ZERO);
     assert!(world.sent.is_empty());
     world.assert_empty();
@@ -454,7 +454,7 @@ fn there_are_only_so_many_subscriptions() {
     subscribed(&mut world, udp());
     world.receive(udp(), &subscribe(udp(), 1).call_id("other").branch("other").text());
     let (asked, _) = world.subscribed();
-    assert_eq!(world.endpoint.accept_subscribe(world.now(), asked, 60 * SECOND), None);
+    assert_eq!(world.endpoint.accept_subscribe(world.now(), asked, 60 * SECOND), Err(503));
     world.advance(Duration::ZERO);
     let refused = world.only_sent();
     assert_eq!(refused.status(), 503);

@@ -82,7 +82,7 @@ fn what_there_is_no_room_for_is_shown_with_the_reason() {
         if why == "subscriptions" {
             let (asked, _) = world.subscribed();
             let now = world.now();
-            assert_eq!(world.endpoint.accept_subscribe(now, asked, 60 * SECOND), None);
+            assert_eq!(world.endpoint.accept_subscribe(now, asked, 60 * SECOND), Err(503));
         }
         assert_eq!(watch.take().last().map(String::as_str), Some(why), "{method}");
     }
