@@ -241,6 +241,8 @@ fn who_looks_at_a_trace_is_written_down_with_the_call_before_anything_is_shown()
     let call = calls[0]["call"].as_str().expect("an id");
     let seen = trial.list(&["trace", call]);
     assert!(!seen.is_empty());
+    let sip = calls[0]["sip"].as_str().expect("what stands for its SIP Call-ID");
+    assert_eq!(trial.list(&["trace", sip]), seen);
     // One that is not there was looked for all the same.
     assert!(!trial.command(&["trace", "ffffffffffffffff"]).status.success());
     // The command ran as this test does.
@@ -248,7 +250,7 @@ fn who_looks_at_a_trace_is_written_down_with_the_call_before_anything_is_shown()
     let looks = looks(&trial);
     let named: Vec<Option<String>> =
         looks.iter().map(|event| event.call.map(|id| id.to_string())).collect();
-    assert_eq!(named, [None, Some(call.to_owned()), None]);
+    assert_eq!(named, [None, Some(call.to_owned()), Some(call.to_owned()), None]);
     for event in &looks {
         assert_eq!((&event.who, event.uid), (&Who::Operator { uid }, Some(uid)));
     }

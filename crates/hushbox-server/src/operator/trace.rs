@@ -14,7 +14,7 @@ impl Operator {
     ) -> Result<(), OperatorError> {
         let mut event = Event::new(EventName::CallTrace, Who::Operator { uid });
         event.uid = Some(uid);
-        event.call = call.and_then(|name| name.parse().ok());
+        event.call = call.and_then(|name| self.services.trace.call(name));
         let AuditReply::Event =
             self.services.audit.write(event.into(), EventExtra::default()).await?
         else {

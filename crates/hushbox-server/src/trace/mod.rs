@@ -129,14 +129,13 @@ impl Trace {
 
     /// The messages of a call, named by its id in the log, or by what stands for its SIP Call-ID there.
     pub fn messages(&self, name: &str) -> Option<Vec<Value>> {
-        let shelves = self.lock();
-        let by_call = || name.parse().ok().and_then(|call: CallId| shelves.by_call.get(&call));
-        let by_sip = || {
-            let hash = u64::from_str_radix(name, 16).ok().filter(|_| name.len() == 16)?;
-            shelves.by_begin.get(&CallIdHash(hash))
-        };
-        let serial = by_sip().or_else(by_call)?;
-        shelves.calls.get(serial).map(Traced::rows)
+        self.lock().named(name).map(Traced::rows)
+    }
+
+    /// The call that is named so: by what stands for its SIP Call-ID too, where it was let in and is kept.
+    pub fn call(&self, name: &str) -> Option<CallId> {
+        let kept = || self.lock().named(name).and_then(|traced| Some(traced.call?.0));
+        name.parse().ok().or_else(kept)
     }
 
     /// Every call that is kept, the latest last.
@@ -155,6 +154,15 @@ pub fn refusal(why: Why) -> String {
 }
 
 impl Shelves {
+    fn named(&self, name: &str) -> Option<&Traced> {
+        let by_call = || name.parse().ok().and_then(|call: CallId| self.by_call.get(&call));
+        let by_sip = || {
+            let hash = u64::from_str_radix(name, 16).ok().filter(|_| name.len() == 16)?;
+            self.by_begin.get(&CallIdHash(hash))
+        };
+        self.calls.get(by_sip().or_else(by_call)?)
+    }
+
     fn latest(&mut self, sip: u64) -> Option<&mut Traced> {
         let serial = self.by_sip.get(&sip)?;
         self.calls.get_mut(serial)
@@ -329,7 +337,14 @@ mod tests {
         );
         assert_eq!(trace.messages("0000000000000007").expect("kept"), rows);
         assert_eq!(trace.messages("7"), None);
-        assert_eq!(trace.list().len(), 1);
+        // Who looked at it by either name has looked at this call.
+        assert_eq!(trace.call("0000000000000007"), Some(call(1)));
+        assert_eq!(trace.call(&call(1).to_string()), Some(call(1)));
+        assert_eq!(trace.call(&call(2).to_string()), Some(call(2)), "one that is kept no more");
+        came(&trace, "y", 8);
+        assert_eq!(trace.call("0000000000000008"), None, "it was not let in");
+        assert_eq!(trace.messages("0000000000000008").expect("kept").len(), 1);
+        assert_eq!(trace.list().len(), 2);
     }
 
     #[test]
