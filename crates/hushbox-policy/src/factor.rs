@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -56,7 +56,7 @@ impl PinVerifier {
     #[must_use]
     pub fn make(pin: &Pin, pepper: &Pepper, salt: [u8; 16]) -> Self {
         let mut verifier = Self::decoy(salt);
-        if let Some(mac) = verifier.mac(pin, pepper) {
+        if let Some(mac) = verifier.mac(&mut Workspace::default(), pin, pepper) {
             verifier.mac.copy_from_slice(mac.as_ref());
         }
         verifier
@@ -71,18 +71,52 @@ impl PinVerifier {
     /// Whether this is the PIN. Takes tens of milliseconds of one core, the same for right and wrong.
     #[must_use]
     pub fn verify(&self, pin: &Pin, pepper: &Pepper) -> bool {
-        let Some(mac) = self.mac(pin, pepper) else { return false };
+        self.verify_in(&mut Workspace::default(), pin, pepper)
+    }
+
+    /// The same in memory that is kept from one comparison to the next.
+    #[must_use]
+    pub fn verify_in(&self, workspace: &mut Workspace, pin: &Pin, pepper: &Pepper) -> bool {
+        let Some(mac) = self.mac(workspace, pin, pepper) else { return false };
         let equal = aws_lc_rs::constant_time::verify_slices_are_equal(mac.as_ref(), &self.mac);
         // The decoy's value is nobody's, whatever the hash comes to.
         equal.is_ok() & (self.mac != [0; 32])
     }
 
-    fn mac(&self, pin: &Pin, pepper: &Pepper) -> Option<hmac::Tag> {
+    fn mac(&self, workspace: &mut Workspace, pin: &Pin, pepper: &Pepper) -> Option<hmac::Tag> {
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).ok()?;
+        let blocks = params.block_count();
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let mut hash = Zeroizing::new([0; 32]);
-        argon2.hash_password_into(pin.expose().as_bytes(), &self.salt, hash.as_mut()).ok()?;
+        let pin = pin.expose().as_bytes();
+        let filled = workspace.with(blocks, |memory| {
+            argon2.hash_password_into_with_memory(pin, &self.salt, hash.as_mut(), memory)
+        });
+        filled.ok()?;
         Some(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &pepper.0), hash.as_ref()))
+    }
+}
+
+/// The memory of Argon2id, 19 MiB: kept by whoever compares often, since asking the system for it each time leaves the
+/// process with many times as much. What a comparison left in it is wiped before it ends.
+#[derive(Default)]
+pub struct Workspace(Vec<Block>);
+
+impl Workspace {
+    fn with<T>(&mut self, blocks: usize, fill: impl FnOnce(&mut [Block]) -> T) -> T {
+        if self.0.len() < blocks {
+            self.0.resize(blocks, Block::default());
+        }
+        let memory = &mut self.0[..blocks];
+        let filled = fill(memory);
+        memory.iter_mut().for_each(Zeroize::zeroize);
+        filled
+    }
+}
+
+impl fmt::Debug for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Workspace({} KiB)", self.0.len())
     }
 }
 
@@ -167,6 +201,18 @@ mod tests {
         let mac = "2286699b0558247b9d7e35640daad608032575d3c8d49aa7930ce7a875ef0884";
         let made = PinVerifier::make(&pin("000000000001"), &pepper, [0xff; 16]);
         assert_eq!(hex::encode(made.mac), mac);
+    }
+
+    #[test]
+    fn a_workspace_is_wiped_and_gives_what_fresh_memory_gives() {
+        let pepper = Pepper::new([1; 32]);
+        let verifier = PinVerifier::make(&pin("83920475"), &pepper, [2; 16]);
+        let mut workspace = Workspace::default();
+        for (digits, fits) in [("83920475", true), ("83920476", false), ("83920475", true)] {
+            assert_eq!(verifier.verify_in(&mut workspace, &pin(digits), &pepper), fits);
+            assert_eq!(workspace.0.len(), MEMORY_KIB as usize);
+            assert!(workspace.0.iter().all(|block| block.as_ref().iter().all(|word| *word == 0)));
+        }
     }
 
     #[test]

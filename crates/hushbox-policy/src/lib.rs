@@ -44,7 +44,7 @@ pub use admission::{AdmissionFacts, NoRoom, Room, Wish, admit};
 pub use caller::{CallerName, CallerNumber};
 pub use caller_key::{CallerKey, CallerKeys};
 pub use error::Error;
-pub use factor::{Pepper, PinVerifier};
+pub use factor::{Pepper, PinVerifier, Workspace};
 pub use facts::{
     Binding, DeviceFacts, Facts, GrantFacts, GrantKind, Hipaa, MailboxFacts, MessageFacts,
     PersonFacts, Standard, Strictness, Surface,

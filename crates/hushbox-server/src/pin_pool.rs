@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use hushbox_policy::{Pepper, Pin, PinVerifier};
+use hushbox_policy::{Pepper, Pin, PinVerifier, Workspace};
 
 use crate::fatal::Fatal;
 
@@ -171,8 +171,10 @@ impl Queue {
 }
 
 fn compare(queue: &Queue, pepper: &Pepper) {
+    let mut workspace = Workspace::default();
     while let Some(comparison) = queue.next() {
-        let right = comparison.verifier.verify(&comparison.pin, pepper);
+        let Comparison { verifier, pin, .. } = &comparison;
+        let right = verifier.verify_in(&mut workspace, pin, pepper);
         (comparison.done)(right);
     }
 }
