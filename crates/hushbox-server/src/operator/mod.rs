@@ -137,7 +137,7 @@ impl Operator {
             }
             Request::Trace { call } => self.trace(uid, call.as_deref(), replies).await,
             Request::MwiExplain { mailbox } => self.mwi_explain(uid, &mailbox, replies).await,
-            Request::Resolve(asked) => self.resolve(&asked, replies).await,
+            Request::Resolve(asked) => self.resolve(uid, &asked, replies).await,
             Request::Directory(request) => self.directory(uid, request, replies).await,
             Request::MessageExport { id, by } => self.message_export(uid, &id, &by, replies).await,
         }

@@ -1,7 +1,9 @@
-//! `resolve`: whose mailbox a pasted INVITE would reach, and why. Nothing of it is kept, logged or called.
+//! `resolve`: whose mailbox a pasted INVITE would reach, and why. Nothing of the INVITE is kept or called. The answer
+//! is what a listing of the directory has, so that somebody asked is written down as one, with their uid.
 
+use hushbox_audit::{AuditRequest, Detail, EventExtra};
 use hushbox_call::addressing::{self, Asker, Cause, Loop, Outcome, Question, Resolution, Way};
-use hushbox_policy::AddressRule;
+use hushbox_policy::{AddressRule, RecordKind};
 use hushbox_sip::{Transport, pasted};
 use hushbox_store::Directory;
 use serde_json::{Value, json};
@@ -9,15 +11,22 @@ use serde_json::{Value, json};
 use super::listing::account_name;
 use super::{Operator, OperatorError, Replies, send};
 use crate::control::{Reply, Resolve};
-use crate::limits;
+use crate::{decisions, limits};
 
 impl Operator {
     pub(super) async fn resolve(
         &self,
+        uid: u32,
         asked: &Resolve,
         replies: &Replies,
     ) -> Result<(), OperatorError> {
         let row = row(&self.services.directory(), asked)?;
+        let kind = RecordKind::Mailbox;
+        let permit = decisions::list_directory(uid, kind, self.services.clock.now())?;
+        let detail = Detail::new().with("kind", kind.as_str()).with("resolve", true);
+        let extra = EventExtra { call: None, detail };
+        let _written =
+            self.services.audit.write(AuditRequest::ListDirectory(permit), extra).await?;
         send(replies, Reply::Row(row)).await
     }
 }
