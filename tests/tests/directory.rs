@@ -116,7 +116,8 @@ fn what_is_added_can_be_called_at_once_and_what_is_removed_is_gone_at_once() {
             admins.done("7902", &format!("grant remove {}", row["id"].as_str().expect("an id")));
         }
     }
-    admins.done("7902", "alias remove +15551230003");
+    let said = admins.command("7902", "alias remove +15551230003").expect("removed");
+    assert_eq!(said, "alias +15551230003: removed\n");
     admins.refused("7902", "mailbox remove 1003", "it holds 1 messages");
 
     // Removing the telephone ends its call, although nobody has logged in on it, and the next one is a stranger's.
@@ -250,6 +251,11 @@ fn a_change_that_breaks_a_rule_or_that_nobody_may_make_leaves_nothing() {
         ("7902", "device add phone-7001 --person 7001 --password-out @p", "is there already"),
         ("7902", "device add p --person trial/7101 --password-out @p", "outside of its account"),
         ("7902", "alias add 5551234 --mailbox 1009", "no mailbox"),
+        ("7902", "alias add 1002 --mailbox 1001", "a mailbox of clinic has that number"),
+        ("7902", "alias add *97 --mailbox 1001", "called to hear messages"),
+        ("7902", "mailbox set 1001", "nothing to change"),
+        ("7902", "person set 7001 --role nurse", "supervisor, mailbox-admin"),
+        ("7902", "person remove 7001", "device phone-7001 has this person"),
         ("7902", &format!("grant add --mailbox 1001 --person 7902 {grant}"), "administrative"),
         ("7902", &format!("grant add --mailbox 1001 --person trial/7101 {grant}"), "two accounts"),
     ] {

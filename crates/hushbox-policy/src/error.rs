@@ -20,6 +20,11 @@ pub enum Error {
         "a reason has 3 to 200 printable characters and no telephone number (seven digits or more)"
     )]
     Reason,
+    /// No role's name.
+    #[error(
+        "no role: user, supervisor, mailbox-admin, security-admin, auditor, integration and emergency are there"
+    )]
+    Role,
     /// A PIN verifier whose algorithm or parameters are not among those this build accepts.
     #[error("a PIN verifier of an unknown kind")]
     Verifier,

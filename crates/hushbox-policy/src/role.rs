@@ -75,7 +75,7 @@ impl FromStr for Role {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(Error::Name)
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(Error::Role)
     }
 }
 

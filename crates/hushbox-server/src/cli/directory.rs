@@ -234,8 +234,15 @@ fn change(
     change: Change,
     mut secret: Option<SecretPlace>,
 ) -> Result<(), Failure> {
+    if matches!(&change, Change::Set(fields) if fields.is_empty(by.reason.is_some())) {
+        return Err("nothing to change: give an option that says what (--help has them)".into());
+    }
     let config = load(&by.at)?;
     let pin = pin(by.pin_file.as_deref(), &by.person)?;
+    let removed = match &change {
+        Change::Remove { name, .. } => Some(name.clone()),
+        Change::Add(_) | Change::Set(_) => None,
+    };
     let request = ChangeRequest { person: by.person, pin, reason: by.reason, change };
     let request = Request::Directory(DirectoryRequest::Change(Box::new(request)));
     let mut rows = Vec::new();
@@ -248,7 +255,11 @@ fn change(
         }
         Ok(())
     })?;
-    table::print(&rows, columns(kind), by.json);
+    if let (Some(name), false) = (removed, by.json) {
+        super::say(&format!("{} {name}: removed\n", kind.as_str()));
+    } else {
+        table::print(&rows, columns(kind), by.json);
+    }
     for (name, text) in made {
         let place = secret.take().ok_or("the server made a secret that was not asked for")?;
         place.show(&name, &text)?;
@@ -288,6 +299,7 @@ const fn columns(kind: RecordKind) -> &'static [&'static str] {
             "lab_addresses",
             "digits",
             "catch_all",
+            "calls_max",
             "mwi",
         ],
         RecordKind::Alias => &["account", "alias", "mailbox"],

@@ -76,6 +76,64 @@ pub enum Fields {
     Alias(AliasFields),
 }
 
+impl Fields {
+    /// Whether these say nothing but what the record is called; of a grant, a reason is one of its fields.
+    pub fn is_empty(&self, reason: bool) -> bool {
+        match self {
+            Self::Account(AccountFields { name: _, profile, domain, baa, admin }) => {
+                profile.is_none() && domain.is_none() && baa.is_none() && admin.is_none()
+            }
+            Self::Mailbox(MailboxFields { number: _, time_zone }) => time_zone.is_none(),
+            Self::Person(PersonFields { number: _, roles, disabled, new_pin }) => {
+                roles.is_none() && disabled.is_none() && !new_pin
+            }
+            Self::Grant(GrantFields { id: _, mailbox, person, kind, from, until, approver }) => {
+                mailbox.is_none()
+                    && person.is_none()
+                    && kind.is_none()
+                    && from.is_none()
+                    && until.is_none()
+                    && approver.is_none()
+                    && !reason
+            }
+            Self::Device(DeviceFields { username: _, bound, password, certificate }) => {
+                bound.is_none() && password.is_none() && certificate.is_none()
+            }
+            Self::Trunk(TrunkFields {
+                name: _,
+                certificate,
+                password,
+                accounts,
+                lab_addresses,
+                addressing,
+                calls_max,
+                mwi,
+            }) => {
+                certificate.is_none()
+                    && password.is_none()
+                    && accounts.is_none()
+                    && lab_addresses.is_none()
+                    && addressing.is_empty()
+                    && calls_max.is_none()
+                    && mwi.is_none()
+            }
+            Self::Alias(AliasFields { alias: _, mailbox }) => mailbox.is_none(),
+        }
+    }
+}
+
+impl AddressingFields {
+    fn is_empty(&self) -> bool {
+        let Self { order, trusted, diverted, hosts, digits, catch_all } = self;
+        order.is_none()
+            && trusted.is_none()
+            && diverted.is_none()
+            && hosts.is_none()
+            && digits.is_none()
+            && catch_all.is_none()
+    }
+}
+
 /// Of an account.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,6 +4,7 @@
 //! only then signed and stored: all of its rows or none. Then everybody is told, and whom it concerns is disconnected.
 
 mod draft;
+mod names;
 mod rows;
 
 use hushbox_audit::{
@@ -11,9 +12,7 @@ use hushbox_audit::{
 };
 use hushbox_policy::{ChangeDirectory, Denied, PersonId, Reason, RecordKind, RecordRef};
 use hushbox_store::directory::Planned;
-use hushbox_store::{
-    Counts, Directory, DirectoryError, DirectoryRow, IndexReply, IndexRequest, RowKind,
-};
+use hushbox_store::{Counts, Directory, DirectoryRow, IndexReply, IndexRequest};
 
 use super::{Operator, OperatorError, Replies, reason, send};
 use crate::control::directory::{Change, ChangeRequest, DirectoryRequest};
@@ -72,7 +71,9 @@ impl Operator {
 
         let removes = matches!(change, Change::Remove { .. });
         let (draft, keys) = self.draft(change, why.clone(), proved.0.person()).await?;
-        let planned = directory.plan(&there, &draft.edits).map_err(refused)?;
+        let planned = directory
+            .plan(&there, &draft.edits)
+            .map_err(|errors| names::refused(&errors, &directory, &draft.edits))?;
         let record = planned.record();
         let now = self.services.clock.now();
         let permit = decisions::change_directory(proved.0, why.as_ref(), record, &directory, now)
@@ -168,7 +169,10 @@ impl Operator {
         let built = tokio::task::spawn_blocking(move || Directory::build(&rows, &key)).await;
         let built =
             built.map_err(|_| OperatorError::Unknown("the directory could not be read".into()))?;
-        self.writer.publish(&self.services, built.map_err(refused)?);
+        self.writer.publish(
+            &self.services,
+            built.map_err(|errors| names::refused(&errors, &self.services.directory(), &[]))?,
+        );
         Ok(self.services.directory())
     }
 
@@ -186,9 +190,8 @@ impl Operator {
         match new + heard + quiet + deleted {
             0 => Ok(()),
             held => Err(OperatorError::Unknown(format!(
-                "{} {}: it holds {held} messages (a deleted one is destroyed after 14 days)",
-                RowKind::Mailbox,
-                record.id
+                "mailbox {}: it holds {held} messages (a deleted one is destroyed after 14 days)",
+                self.services.directory().mailbox(mailbox).map_or("", |m| m.number.as_str()),
             ))),
         }
     }
@@ -217,10 +220,4 @@ fn detail(record: RecordRef, planned: &Planned, removes: bool) -> hushbox_audit:
         .with("removed", removes)
         .with("before", planned.before())
         .with("after", planned.after())
-}
-
-/// Everything that the directory would have wrong, one a line.
-fn refused(errors: Vec<DirectoryError>) -> OperatorError {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    OperatorError::Directory(lines.join("\n"))
 }

@@ -43,7 +43,7 @@ pub struct By {
     /// Read the administrator's PIN from this file's first line, instead of the terminal
     #[arg(long, value_name = "F")]
     pub pin_file: Option<PathBuf>,
-    /// Why, for the audit log
+    /// Why, for the audit log: in 3 to 200 characters, without a caller's number (seven digits or more are refused)
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod addressing;
 mod devices;
 
+use hushbox_call::addressing::RETRIEVAL;
 use hushbox_policy::{
     AccountId, AliasId, GrantId, Number, PersonId, PinVerifier, Reason, RecordKind, Role, pin_rules,
 };
@@ -176,11 +177,34 @@ impl Drafter<'_> {
         let known = self.directory.alias_by_name(&name, &[mailbox.account]);
         let id = match self.verb(add, known, RecordKind::Alias, &fields.alias)? {
             Verb::Set(alias) => alias.id,
-            Verb::Add => new_id!(AliasId, self.now),
+            Verb::Add => {
+                self.must_be_reached(&name, mailbox)?;
+                new_id!(AliasId, self.now)
+            }
         };
         let alias = Alias { id, account: mailbox.account, name, mailbox: mailbox.id };
         draft.edits.push(Edit::put(Entity::Alias(alias)));
         Ok(())
+    }
+
+    /// An alias counts only where no mailbox has that number, and `*97` is where messages are heard.
+    fn must_be_reached(&self, alias: &AliasName, mailbox: &Mailbox) -> Drafted<()> {
+        let number = Number::new(alias.as_str()).ok();
+        let taken = number.and_then(|n| self.directory.mailbox_by_number(&n, &[mailbox.account]));
+        if alias.as_str() == RETRIEVAL {
+            Err(unknown(format!(
+                "alias {alias:?}: that is called to hear messages",
+                alias = alias.as_str()
+            )))
+        } else if taken.is_some() {
+            Err(unknown(format!(
+                "alias {:?}: a mailbox of {} has that number, and is what is reached by it",
+                alias.as_str(),
+                self.directory.account(mailbox.account).map_or("", |account| &account.name),
+            )))
+        } else {
+            Ok(())
+        }
     }
 
     /// A person with a new PIN.
