@@ -26,7 +26,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::limits::SETTLE_MAX;
-use crate::setup::{CallSetup, Chosen, FromSignalling, Purpose, ToSignalling};
+use crate::setup::{CallSetup, Caller, Chosen, FromSignalling, Purpose, ToSignalling};
 use crate::tui::announcement::Announcement;
 use crate::tui::login::{LockAnswer, PinAnswer, Refusal, Source};
 use crate::tui::menu::Ticket;
@@ -59,6 +59,7 @@ pub struct Call {
     /// Why the caller ended it.
     cause: Option<ReasonCause>,
     purpose: &'static str,
+    caller: Caller,
     /// What named the mailbox.
     chosen: Option<Chosen>,
     /// The dialogue's last state before it was over.
@@ -178,6 +179,7 @@ impl Call {
             session_over: false,
             cause: None,
             purpose,
+            caller: setup.caller,
             chosen,
             last_stage: "Unconfirmed",
             leg_deadline: None,
@@ -354,11 +356,12 @@ impl Call {
         }
         self.confirmed = true;
         media.leg.start(now.monotonic);
-        let (purpose, chosen) = (self.purpose, self.chosen.take());
+        let (purpose, caller, chosen) = (self.purpose, self.caller, self.chosen.take());
         self.with_dialogue(|dialogue, context| {
             let mut event = AuditEvent::new(EventName::CallIn, Who::Stranger);
             event.call = Some(context.call);
             event.detail = event.detail.with("purpose", purpose);
+            caller.note_in(&mut event);
             if let Some(chosen) = &chosen {
                 event.detail = chosen.noted_in(event.detail);
             }

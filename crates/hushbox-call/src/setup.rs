@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use hushbox_audit::Detail;
+use hushbox_audit::{Detail, Event as AuditEvent};
 use hushbox_media::Security;
 use hushbox_media::sdp::SessionDescription;
 use hushbox_policy::{
@@ -37,8 +37,38 @@ pub struct CallSetup {
     pub peer: IpAddr,
     /// Stands for its SIP Call-ID in logs.
     pub call_id_hash: CallIdHash,
-    /// The trunk that it came over, if it did.
-    pub trunk: Option<TrunkId>,
+    /// Who calls.
+    pub caller: Caller,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caller {
+    /// A telephone.
+    Device(DeviceId),
+    /// A PBX.
+    Trunk(TrunkId),
+}
+
+impl Caller {
+    /// The PBX, if it is one.
+    #[must_use]
+    pub fn trunk(self) -> Option<TrunkId> {
+        match self {
+            Caller::Trunk(id) => Some(id),
+            Caller::Device(_) => None,
+        }
+    }
+
+    /// Adds to an audit event over whose connection the call came: nobody has proved yet who holds the telephone.
+    pub(crate) fn note_in(self, event: &mut AuditEvent) {
+        match self {
+            Caller::Device(id) => event.device = Some(id),
+            Caller::Trunk(id) => {
+                event.detail = std::mem::take(&mut event.detail).with("trunk", id.as_uuid());
+            }
+        }
+    }
 }
 
 impl CallSetup {

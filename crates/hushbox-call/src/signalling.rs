@@ -38,8 +38,8 @@ use std::time::Instant;
 use hushbox_policy::{CallId, Now};
 use hushbox_sip::retargeting::ReasonCause;
 use hushbox_sip::{
-    Authenticator, CallIdHash, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite,
-    InviteBody, Reason, Rejection, Session, Tap, Usage,
+    Authenticator, Challenge, ConnectionId, Endpoint, Event, Failure, Flow, Invite, InviteBody,
+    Reason, Rejection, Session, Tap, Usage,
 };
 use hushbox_store::Directory;
 use rand_chacha::ChaCha20Rng;
@@ -47,10 +47,10 @@ use rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::EndReason;
 use crate::mwi::{Lamps, Watcher};
-use crate::setup::{CallSetup, FromSignalling, Purpose, ToSignalling};
+use crate::setup::{CallSetup, Caller, FromSignalling, Purpose, ToSignalling};
 use flood::Flood;
 use guard::{Challenged, Guard};
-use identity::{Caller, Secrets, Shown, Verdict};
+use identity::{Connection, Secrets, Shown, Verdict};
 pub use interface::{
     Admission, Asked, Config, Input, LookUp, MwiConfig, MwiNews, Output, Peer, Refused, Why,
 };
@@ -72,7 +72,7 @@ pub struct Signalling {
     product: String,
     directory: Arc<Directory>,
     rng: ChaCha20Rng,
-    connections: BTreeMap<ConnectionId, (Flow, Peer)>,
+    connections: BTreeMap<ConnectionId, Connection>,
     calls: BTreeMap<CallId, Option<Session>>,
     sessions: BTreeMap<Session, CallId>,
     callers: BTreeMap<CallId, Caller>,
@@ -263,7 +263,7 @@ impl Signalling {
 
     fn connected(&mut self, flow: Flow, peer: Peer) {
         let Some(connection) = flow.connection else { return };
-        self.connections.insert(connection, (flow, peer));
+        self.connections.insert(connection, Connection { flow, peer, shown: None });
         if let Some(identity) = peer.number() {
             self.endpoint.identify(connection, identity);
         }
@@ -276,19 +276,14 @@ impl Signalling {
     fn directory_changed(&mut self, now: Now, directory: Arc<Directory>) {
         let before = std::mem::replace(&mut self.directory, directory);
         self.endpoint.set_neighbour_addresses(self.directory.lab_addresses());
-        let gone = |peer: &Peer| match peer {
-            Peer::Nobody | Peer::Ambiguous => false,
-            Peer::Device(id) => {
-                let certificate = |d: &Directory| d.device(*id).map(|d| d.certificate.clone());
-                certificate(&before) != certificate(&self.directory)
-            }
-            Peer::Trunk(id) => {
-                let certificate = |d: &Directory| d.trunk(*id).map(|t| t.certificate.clone());
-                certificate(&before) != certificate(&self.directory)
-            }
-        };
-        let closing = self.connections.values().filter(|(_, peer)| gone(peer));
-        let closing: Vec<Flow> = closing.map(|(flow, _)| *flow).collect();
+        let is_outdated =
+            |connection: &&Connection| connection.is_outdated(&before, &self.directory);
+        let closing: Vec<Flow> = self
+            .connections
+            .values()
+            .filter(is_outdated)
+            .map(|connection| connection.flow)
+            .collect();
         self.end_calls_of_removed(now.monotonic);
         self.end_forbidden_subscriptions(now);
         self.follow_directory(now, Some(&before));
@@ -424,7 +419,7 @@ impl Signalling {
         match self.judge(now, invite) {
             Ok((caller, purpose)) => self.start(now, session, invite, caller, purpose),
             Err(Judgement::Reject(rejection, why)) => {
-                self.refused(Asked::Call, invite.call_id_hash, rejection.status, why);
+                self.refused(Asked::Call, Shown::from(invite), rejection.status, why);
                 self.endpoint.reject(now.monotonic, session, rejection);
             }
             Err(Judgement::Challenge(lack)) => {
@@ -438,7 +433,7 @@ impl Signalling {
         let offered = identity::algorithms(shown.flow.transport);
         let stale = lack == Lack::FreshNonce;
         let challenges = self.authenticator.challenges(unix_secs(now), offered, stale);
-        let (at, ip, call) = (now.monotonic, shown.flow.remote.ip(), shown.call_id_hash);
+        let (at, ip) = (now.monotonic, shown.flow.remote.ip());
         let asked = challenged.asked();
         let (why, answer) = match lack {
             Lack::Credentials => (Why::Challenged, guard::Answer::AtOnce),
@@ -447,15 +442,15 @@ impl Signalling {
         };
         match answer {
             guard::Answer::AtOnce => {
-                self.refused(asked, call, 401, why);
+                self.refused(asked, shown, 401, why);
                 self.challenge(at, challenged, challenges);
             }
             guard::Answer::Later => {
-                self.refused(asked, call, 401, why);
+                self.refused(asked, shown, 401, why);
                 self.guard.hold(at, ip, challenged, challenges);
             }
             guard::Answer::Drop => {
-                self.refused(asked, call, 0, Why::TooManyWrongDigests);
+                self.refused(asked, shown, 0, Why::TooManyWrongDigests);
                 match challenged {
                     Challenged::Invite(session) => self.endpoint.discard(at, session),
                     Challenged::Elsewhere(id) => self.endpoint.discard_elsewhere(id),
@@ -531,15 +526,17 @@ impl Signalling {
             transport: invite.flow.transport,
             peer: invite.flow.remote.ip(),
             call_id_hash: invite.call_id_hash,
-            trunk: caller.trunk(),
+            caller,
         })));
         if invite.flow.connection.is_some() {
             self.outputs.push_back(Output::Known { flow: invite.flow });
         }
     }
 
-    fn refused(&mut self, asked: Asked, call_id_hash: CallIdHash, status: u16, why: Why) {
-        self.outputs.push_back(Output::Refused(Refused { asked, status, why, call_id_hash }));
+    fn refused(&mut self, asked: Asked, shown: Shown<'_>, status: u16, why: Why) {
+        let (call_id_hash, trunk) = (shown.call_id_hash, self.trunk_at(shown.flow));
+        let refused = Refused { asked, status, why, call_id_hash, trunk };
+        self.outputs.push_back(Output::Refused(refused));
     }
 }
 

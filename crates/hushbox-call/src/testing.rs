@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hushbox_policy::{
-    AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, Now, Number, PersonId,
+    AccountId, Addressing, Binding, DeviceId, GrantId, GrantKind, MailboxId, Now, Number, PersonId,
     PinVerifier, Profile, TrunkId,
 };
 use hushbox_sip::{Algorithm, auth::ha1};
@@ -157,7 +157,7 @@ fn digest_trunk() -> Entity {
     };
     let user = DigestUser::Trunk(trunk.id);
     let digest_sha256 = sealed(user, &trunk.name, DigestAlgorithm::Sha256, Algorithm::Sha256);
-    Entity::Trunk(Trunk { digest_sha256, ..trunk })
+    Entity::Trunk(Trunk { digest_sha256, addressing: Addressing::request_uri_only(), ..trunk })
 }
 
 /// `clinic` (hipaa: 1001, 1002, and 1099 for doctor) and `trial` (standard: 2001), a person and a device each; shared devices; a trunk

@@ -310,15 +310,16 @@ impl Running {
                 }
                 Output::Start(setup) => {
                     let (call, call_id_hash) = (setup.id, setup.call_id_hash);
+                    let trunk = setup.caller.trunk();
                     let (at, shard) = self.least_busy();
                     if let Some(room) = shard.and_then(Shard::room) {
-                        let trunk = self.task.watch.admitted(&setup);
-                        room.send(ToShard::Start(setup, trunk));
+                        let name = self.task.watch.admitted(&setup);
+                        room.send(ToShard::Start(setup, name));
                         self.calls.insert(call, at);
                     } else {
                         tracing::warn!(%call, "a call was refused: its shard is overwhelmed");
                         let (asked, why) = (Asked::Call, Why::Overloaded);
-                        let refused = Refused { asked, status: 503, why, call_id_hash };
+                        let refused = Refused { asked, status: 503, why, call_id_hash, trunk };
                         self.task.watch.refused(&refused);
                         let rejection = Rejection::new(503).with_retry_after(10);
                         self.input(Input::Call { call, says: ToSignalling::Reject(rejection) });

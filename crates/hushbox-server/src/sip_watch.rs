@@ -98,7 +98,7 @@ impl SipWatch {
     /// A call was let in. Answers its trunk's name.
     pub fn admitted(&self, setup: &CallSetup) -> Option<TrunkName> {
         let kind = metrics::kind(&setup.purpose);
-        let trunk = setup.trunk.and_then(|id| self.trunk_name(id));
+        let trunk = setup.caller.trunk().and_then(|id| self.trunk_name(id));
         self.trace.admitted(setup.call_id_hash, setup.id, kind, trunk.clone());
         trunk
     }
@@ -107,8 +107,9 @@ impl SipWatch {
     pub fn refused(&self, refused: &Refused) {
         match refused.asked {
             Asked::Call => {
-                let trunk = self.trace.refused(refused);
+                let trunk = refused.trunk.and_then(|id| self.trunk_name(id));
                 metrics::call_refused(refused.why, trunk.as_ref());
+                self.trace.refused(refused, trunk);
             }
             Asked::InCall => metrics::in_call_refused(refused.why),
             Asked::Subscription => metrics::subscription_refused(refused.why),

@@ -265,7 +265,7 @@ pub struct Trunk {
 
 impl Trunk {
     /// Whether a password is all that proves it. Then it leaves messages, by TLS, and nothing else; what it says of
-    /// who calls is no more than a telephone's word.
+    /// who calls and who was called is no more than a telephone's word.
     pub fn is_by_digest(&self) -> bool {
         self.digest_sha256.is_some()
     }

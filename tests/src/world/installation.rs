@@ -7,8 +7,8 @@ use bytes::Bytes;
 use hushbox_backend::volume::sim::SimVolume;
 use hushbox_call::signalling::Admission;
 use hushbox_policy::{
-    AccountId, Binding, DeviceId, GrantId, GrantKind, MailboxId, MessageId, NodeId, Number, Pepper,
-    PersonId, Pin, PinVerifier, Profile, SubscriptionId, TrunkId,
+    AccountId, Addressing, Binding, DeviceId, GrantId, GrantKind, MailboxId, MessageId, NodeId,
+    Number, Pepper, PersonId, Pin, PinVerifier, Profile, SubscriptionId, TrunkId,
 };
 use hushbox_sip::{Algorithm, auth::ha1};
 use hushbox_store::keys::{
@@ -129,6 +129,7 @@ impl Installation {
                     "hosted",
                     (DigestAlgorithm::Sha256, Algorithm::Sha256),
                 ),
+                addressing: Addressing::request_uri_only(),
                 ..a_trunk(DIGEST_TRUNK, "hosted")
             }),
             Entity::Node(Node { id: NODE, public_key: node_key.public() }),

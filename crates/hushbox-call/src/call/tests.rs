@@ -43,7 +43,7 @@ impl Talk {
             transport: Transport::Udp,
             peer: [192, 0, 2, 9].into(),
             call_id_hash: CallIdHash(1),
-            trunk: None,
+            caller: Caller::Trunk(testing::TRUNK),
         };
         let prompts = crate::Prompts::load(|_| Some(vec![0; 160_000])).unwrap();
         let parts = Parts {

@@ -5,10 +5,9 @@ use hushbox_sip::{Invite, OverloadControl, Rejection};
 use hushbox_store::model::MailboxPurpose;
 use rand_core::RngCore as _;
 
-use super::identity::Caller;
 use super::{Signalling, Why};
 use crate::limits;
-use crate::setup::Purpose;
+use crate::setup::{Caller, Purpose};
 
 impl Signalling {
     /// Lets a call in, or says why not. One too many of a caller's messages becomes a call that hears only that.

@@ -9,15 +9,7 @@ use hushbox_store::keys::{DigestAlgorithm, DigestUser, NONCE_LEN, ServiceKey, Wr
 use hushbox_store::model::Trunk;
 
 use super::{Peer, Signalling, unix_secs};
-
-/// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Caller {
-    /// A telephone.
-    Device(DeviceId),
-    /// A PBX.
-    Trunk(TrunkId),
-}
+use crate::setup::Caller;
 
 impl Caller {
     /// A number that stands for it at the endpoint.
@@ -25,14 +17,6 @@ impl Caller {
         match self {
             Caller::Device(id) => Peer::Device(id).number(),
             Caller::Trunk(id) => Peer::Trunk(id).number(),
-        }
-    }
-
-    /// The PBX, if it is one.
-    pub(super) fn trunk(self) -> Option<TrunkId> {
-        match self {
-            Caller::Trunk(id) => Some(id),
-            Caller::Device(_) => None,
         }
     }
 }
@@ -43,6 +27,47 @@ impl From<DigestUser> for Caller {
             DigestUser::Device(id) => Caller::Device(id),
             DigestUser::Trunk(id) => Caller::Trunk(id),
         }
+    }
+}
+
+/// A connection: between which addresses, and whose it is.
+pub(super) struct Connection {
+    pub(super) flow: Flow,
+    /// What its certificate says.
+    pub(super) peer: Peer,
+    /// Who has shown a password over it last. Each request shows it anew; with the password the connection goes.
+    pub(super) shown: Option<Caller>,
+}
+
+impl Connection {
+    /// Whether what its peer has shown is not in the directory any longer.
+    pub(super) fn is_outdated(&self, before: &Directory, now: &Directory) -> bool {
+        let by_certificate = match self.peer {
+            Peer::Nobody | Peer::Ambiguous => false,
+            Peer::Device(id) => {
+                let certificate = |d: &Directory| d.device(id).map(|d| d.certificate.clone());
+                certificate(before) != certificate(now)
+            }
+            Peer::Trunk(id) => {
+                let certificate = |d: &Directory| d.trunk(id).map(|t| t.certificate.clone());
+                certificate(before) != certificate(now)
+            }
+        };
+        let by_digest = self.shown.is_some_and(|caller| match caller {
+            Caller::Device(id) => {
+                let secrets = |d: &Directory| {
+                    let device = d.device(id)?;
+                    let md5 = device.digest_md5.clone();
+                    Some((device.digest_sha256.clone(), device.digest_sha512_256.clone(), md5))
+                };
+                secrets(before) != secrets(now)
+            }
+            Caller::Trunk(id) => {
+                let secret = |d: &Directory| d.trunk(id).map(|trunk| trunk.digest_sha256.clone());
+                secret(before) != secret(now)
+            }
+        });
+        by_certificate || by_digest
     }
 }
 
@@ -208,8 +233,7 @@ impl Signalling {
     }
 
     fn identify_on_tls(&mut self, now: Now, shown: Shown<'_>) -> Verdict {
-        let connection = shown.flow.connection.and_then(|id| self.connections.get(&id));
-        match connection.map_or(Peer::Nobody, |(_, peer)| *peer) {
+        match self.connection(shown.flow).map_or(Peer::Nobody, |connection| connection.peer) {
             // The record may have gone since the handshake.
             Peer::Device(id) if self.directory.device(id).is_some() => {
                 Verdict::Known(Caller::Device(id))
@@ -264,7 +288,31 @@ impl Signalling {
             shown.uri,
             secret,
         );
+        if judged == hushbox_sip::Verdict::Valid
+            && let Some(id) = shown.flow.connection
+            && let Some(connection) = self.connections.get_mut(&id)
+        {
+            connection.shown = user.map(Caller::from);
+        }
         (judged, user)
+    }
+
+    pub(super) fn connection(&self, flow: Flow) -> Option<&Connection> {
+        self.connections.get(&flow.connection?)
+    }
+
+    /// The PBX whose requests come this way, where that is known.
+    pub(super) fn trunk_at(&self, flow: Flow) -> Option<TrunkId> {
+        let connection = self.connection(flow);
+        let of_connection = connection.and_then(|c| c.shown.or_else(|| Caller::of_peer(c.peer)));
+        match (of_connection, flow.transport) {
+            (Some(caller), _) => caller.trunk(),
+            (None, Transport::Tls) => None,
+            (None, Transport::Udp | Transport::Tcp) => {
+                let ip = flow.remote.ip().to_canonical();
+                self.directory.trunk_by_lab_address(ip).map(|trunk| trunk.id)
+            }
+        }
     }
 
     /// Whose a digest user name is, if they exist on this kind of listener: a trunk's password is for TLS.

@@ -327,6 +327,8 @@ pub struct Refused {
     pub why: Why,
     /// What stands for its SIP Call-ID in logs and traces.
     pub call_id_hash: CallIdHash,
+    /// The PBX whose connection or address it came from.
+    pub trunk: Option<TrunkId>,
 }
 
 /// Why a request was refused.

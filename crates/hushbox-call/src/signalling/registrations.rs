@@ -127,9 +127,9 @@ impl Signalling {
                 Action::News(news) => {
                     if matches!(news, News::Registered { .. })
                         && let Some(connection) = registration.connection()
-                        && let Some((flow, _)) = self.connections.get(&connection)
+                        && let Some(connection) = self.connections.get(&connection)
                     {
-                        self.outputs.push_back(Output::Known { flow: *flow });
+                        self.outputs.push_back(Output::Known { flow: connection.flow });
                     }
                     self.outputs.push_back(Output::Registration { number, news });
                 }

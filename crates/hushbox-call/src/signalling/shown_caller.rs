@@ -5,7 +5,7 @@ use hushbox_sip::message::uri::Scheme;
 use hushbox_sip::{AssertedIdentity, Invite, withholds_identity};
 
 use super::Signalling;
-use super::identity::Caller;
+use crate::setup::Caller;
 
 impl Signalling {
     /// The number and the name of who calls; none of what the caller withholds.

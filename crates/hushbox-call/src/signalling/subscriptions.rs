@@ -15,12 +15,13 @@ use jiff::Timestamp;
 use rand_core::RngCore as _;
 
 use super::guard::Challenged;
-use super::identity::{Caller, Shown, Verdict};
+use super::identity::{Shown, Verdict};
 use super::watches::Watching;
 use super::{Asked, Judgement, Lack, Output, Peer, Signalling, Why, kept, unix_millis};
 use crate::addressing::RETRIEVAL;
 use crate::limits;
 use crate::mwi::{Answer, LampReport, Watcher};
+use crate::setup::Caller;
 
 /// A lamp, for who asks why it is on or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Caller {
         }
     }
 
-    fn of_peer(peer: Peer) -> Option<Self> {
+    pub(super) fn of_peer(peer: Peer) -> Option<Self> {
         match peer {
             Peer::Nobody | Peer::Ambiguous => None,
             Peer::Device(id) => Some(Caller::Device(id)),
@@ -83,12 +84,7 @@ impl Signalling {
                 self.accept(now, request, subscribe, owner, mailbox, account);
             }
             Err(Judgement::Reject(rejection, why)) => {
-                self.refused(
-                    Asked::Subscription,
-                    subscribe.request.call_id_hash,
-                    rejection.status,
-                    why,
-                );
+                self.refused(Asked::Subscription, Shown::from(subscribe), rejection.status, why);
                 self.endpoint.reject_subscribe(now.monotonic, request, rejection);
             }
             Err(Judgement::Challenge(lack)) => {
@@ -175,8 +171,7 @@ impl Signalling {
                     500 => Why::Overtaken,
                     _ => Why::NoSubscription,
                 };
-                let call_id_hash = subscribe.request.call_id_hash;
-                return self.refused(Asked::Subscription, call_id_hash, status, why);
+                return self.refused(Asked::Subscription, Shown::from(subscribe), status, why);
             }
         };
         let flow = subscribe.request.flow;
@@ -290,7 +285,7 @@ impl Signalling {
 
     /// Somebody has connected again: what could not be sent goes out now.
     pub(super) fn heard_from(&mut self, at: Instant, flow: Flow) {
-        let peer = flow.connection.and_then(|id| self.connections.get(&id)).map(|(_, peer)| *peer);
+        let peer = self.connection(flow).map(|connection| connection.peer);
         let Some(who) = peer.and_then(Caller::of_peer) else { return };
         for subscription in self.watching.take_unreached(who) {
             self.lamps.reachable(at, Watcher::Subscription(subscription));

@@ -6,9 +6,8 @@ use hushbox_sip::{Invite, Transport};
 use hushbox_store::model::{Mailbox, MailboxPurpose};
 
 use super::Signalling;
-use super::identity::Caller;
 use crate::addressing::{self, Asker, Loop, Outcome, Question};
-use crate::setup::{Chosen, Purpose};
+use crate::setup::{Caller, Chosen, Purpose};
 use crate::tui::login::Refusal;
 
 /// The caller can't reach it.

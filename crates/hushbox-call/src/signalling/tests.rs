@@ -1,11 +1,14 @@
 //! Who may call whom, judged on INVITEs as the endpoint gives them.
 
 use super::*;
-use crate::testing::{OTHER_TRUNK, REALM, TRUNK, device_id, directory, now, service_key};
+use crate::testing::{
+    DIGEST_TRUNK, OTHER_TRUNK, REALM, TRUNK, device_id, directory, now, service_key,
+};
 use crate::tui::login::Refusal;
 use hushbox_policy::Wish;
 use hushbox_sip::rate::Allowance;
 use hushbox_sip::{Algorithm, Authorization, OwnedUri, Transport, auth::ha1};
+use hushbox_store::keys::WrappedKey;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -370,6 +373,90 @@ fn credentials_are_good_once() {
     ));
     assert_eq!(judge(&mut signalling, &call), "deposit 1001 Hipaa");
     assert_eq!(judge(&mut signalling, &call), "401 stale");
+}
+
+/// An INVITE over TLS of somebody who shows this password.
+fn by_password(signalling: &mut Signalling, user: &str, uri: &str) -> Invite {
+    let sha256 = Algorithm::Sha256;
+    let shown = credentials(signalling, Transport::Tls, sha256, (user, "secret"), uri);
+    let mut call = invite(Transport::Tls, "198.51.100.7", uri);
+    call.authorization = Some(shown);
+    call
+}
+
+#[test]
+fn a_trunk_with_a_password_asserts_neither_who_calls_nor_who_was_called() {
+    let mut signalling = signalling();
+    let mut call = by_password(&mut signalling, "hosted", "sip:1001@clinic.example");
+    call.from_user = Some("5551234".to_owned());
+    let field = |name: &str, value: &'static str| (name.to_owned(), value.into());
+    call.headers = hushbox_sip::Headers::new(vec![
+        field("P-Asserted-Identity", "<tel:+15550000001>"),
+        field("Diversion", "<sip:1002@clinic.example>;reason=user-busy"),
+    ]);
+    assert_eq!(judge(&mut signalling, &call), "deposit 1001 Hipaa");
+    let number = |caller| {
+        let (number, _) = signalling.shown_caller(&call, caller);
+        number.map(|number| number.expose().to_owned())
+    };
+    assert_eq!(number(Caller::Trunk(DIGEST_TRUNK)).as_deref(), Some("5551234"));
+    assert_eq!(number(Caller::Trunk(TRUNK)).as_deref(), Some("+15550000001"));
+}
+
+#[test]
+fn what_is_refused_is_said_of_the_trunk_that_showed_its_password() {
+    let mut signalling = signalling();
+    signalling.connected(flow(Transport::Tls, "198.51.100.7"), Peer::Nobody);
+    let call = by_password(&mut signalling, "hosted", "sip:9999@clinic.example");
+    assert_eq!(signalling.trunk_at(call.flow), None);
+    assert_eq!(judge(&mut signalling, &call), "404");
+    assert_eq!(signalling.trunk_at(call.flow), Some(DIGEST_TRUNK));
+}
+
+#[test]
+fn a_password_that_goes_takes_its_connection_with_it() {
+    use hushbox_store::model::Entity;
+    for (user, uri) in [("hosted", "sip:9999@clinic.example"), ("c7001", "sip:1001@clinic.example")]
+    {
+        let closed_by = |change: fn(&mut Entity) -> bool| {
+            let mut signalling = signalling();
+            signalling.connected(flow(Transport::Tls, "198.51.100.7"), Peer::Nobody);
+            let call = by_password(&mut signalling, user, uri);
+            judge(&mut signalling, &call);
+            let mut after: Vec<Entity> = directory().entities().collect();
+            after.retain_mut(change);
+            let after = Arc::new(Directory::of(after).unwrap());
+            signalling.handle_input(now(), Input::Directory(after));
+            std::iter::from_fn(|| match signalling.poll_output() {
+                Output::Timeout(_) => None,
+                output => Some(output),
+            })
+            .any(|output| matches!(output, Output::Disconnect { .. }))
+        };
+        assert!(!closed_by(|_| true), "{user}: nothing has changed");
+        assert!(
+            closed_by(|entity| {
+                !matches!(entity, Entity::Trunk(trunk) if trunk.id == DIGEST_TRUNK)
+                    && !matches!(entity, Entity::Device(device) if device.username == "c7001")
+            }),
+            "{user}: removed"
+        );
+        assert!(
+            closed_by(|entity| {
+                match entity {
+                    Entity::Trunk(trunk) if trunk.id == DIGEST_TRUNK => {
+                        trunk.digest_sha256 = Some(WrappedKey::from_bytes(vec![1; 64]));
+                    }
+                    Entity::Device(device) => {
+                        device.digest_sha256 = Some(WrappedKey::from_bytes(vec![1; 64]));
+                    }
+                    _ => {}
+                }
+                true
+            }),
+            "{user}: replaced"
+        );
+    }
 }
 
 #[test]

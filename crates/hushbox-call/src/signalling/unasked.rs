@@ -14,11 +14,11 @@ use hushbox_sip::{Destination, Outgoing, OwnContact, OwnedUri, RequestId, Respon
 use hushbox_store::Directory;
 use hushbox_store::model::Trunk;
 
-use super::identity::Caller;
 use super::watchable::serves;
 use super::{LookUp, MwiNews, Output, Peer, Signalling};
 use crate::limits;
 use crate::mwi::{Answer, Watcher};
+use crate::setup::Caller;
 
 /// What is known of these PBXs.
 #[derive(Default)]

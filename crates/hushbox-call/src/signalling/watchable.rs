@@ -6,8 +6,8 @@ use hushbox_sip::{Subscribe, Transport};
 use hushbox_store::model::{Device, Grant, Mailbox, MailboxPurpose, Trunk};
 
 use super::Signalling;
-use super::identity::Caller;
 use crate::addressing::{self, Asker, Question, RETRIEVAL};
+use crate::setup::Caller;
 
 impl Signalling {
     /// The mailbox that a SUBSCRIBE is about, if its sender may watch it.

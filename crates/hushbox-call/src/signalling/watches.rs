@@ -8,7 +8,7 @@ use hushbox_sip::Subscription;
 use hushbox_sip::mwi::Account;
 use jiff::Timestamp;
 
-use super::identity::Caller;
+use crate::setup::Caller;
 
 /// What is known of a subscription here.
 #[derive(Debug)]

@@ -107,15 +107,15 @@ impl Trace {
         }
     }
 
-    /// A request for a call was refused. Answers the trunk that it came from.
-    pub fn refused(&self, refused: &Refused) -> Option<TrunkName> {
+    /// A request for a call from this trunk was refused.
+    pub fn refused(&self, refused: &Refused, trunk: Option<TrunkName>) {
         let mut shelves = self.lock();
-        let serial = *shelves.by_begin.get(&refused.call_id_hash)?;
-        let traced = shelves.calls.get_mut(&serial)?;
+        let Some(serial) = shelves.by_begin.get(&refused.call_id_hash).copied() else { return };
+        let Some(traced) = shelves.calls.get_mut(&serial) else { return };
         if traced.call.is_none() {
             traced.end = Some((jiff::Timestamp::now(), refusal(refused.why)));
+            traced.trunk = trunk;
         }
-        traced.trunk.clone()
     }
 
     /// A call has ended.
@@ -306,7 +306,7 @@ mod tests {
     fn refuse(trace: &Trace, begin: u64) {
         let why = Why::Challenged;
         let (asked, call_id_hash) = (Asked::Call, CallIdHash(begin));
-        trace.refused(&Refused { asked, status: 401, why, call_id_hash });
+        trace.refused(&Refused { asked, status: 401, why, call_id_hash, trunk: None }, None);
     }
 
     fn call(n: u64) -> CallId {

@@ -294,6 +294,12 @@ impl Building {
         if !trunk.lab_addresses.is_empty() {
             self.invalid(row, "a password proves it by TLS only: it has no lab address");
         }
+        if !trunk.addressing.trusted.is_empty() {
+            self.invalid(
+                row,
+                "a password asserts nothing: its Request-URI alone names the mailbox (--trust)",
+            );
+        }
         if trunk.mwi.is_some() {
             self.invalid(
                 row,

@@ -372,6 +372,7 @@ fn a_trunk_by_digest_has_nothing_else_that_proves_it_and_is_told_of_no_lamps() {
         draft.trunk.certificate = None;
         draft.trunk.lab_addresses.clear();
         draft.trunk.digest_sha256 = Some(WrappedKey::from_bytes(vec![0; 64]));
+        draft.trunk.addressing.trusted.clear();
         change(&mut draft.trunk);
         draft
     };
@@ -389,6 +390,7 @@ fn a_trunk_by_digest_has_nothing_else_that_proves_it_and_is_told_of_no_lamps() {
         ),
         (|trunk| trunk.lab_addresses = vec![address("127.0.0.1")], "lab address"),
         (|trunk| trunk.mwi = Some("sip:pbx.example".parse().unwrap()), "lamps"),
+        (|trunk| trunk.addressing = Default::default(), "--trust"),
     ] {
         let (kind, what) = invalid(by_digest(change).error());
         assert_eq!(kind, RowKind::Trunk);

@@ -105,6 +105,7 @@ impl Drafter<'_> {
                 let password = NewPassword::make(user, &trunk.name, self.realm);
                 let sealed = password.seal(&self.keys.service, DigestAlgorithm::Sha256)?;
                 trunk.digest_sha256 = Some(sealed);
+                trunk.addressing.trusted.clear();
                 draft.show(password);
             }
         }
