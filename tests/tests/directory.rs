@@ -167,6 +167,8 @@ fn a_trunk_with_a_password_leaves_messages_is_listed_as_an_exception_and_ends_wi
     let rows = trial.list(&["trunk", "list"]);
     let row = rows.iter().find(|row| row["name"] == "hosted").expect("listed");
     assert_eq!((&row["digest"], &row["certificate"]), (&json!(["SHA-256"]), &Value::Null));
+    assert_eq!(row["trusted"], json!([]), "it asserts nothing");
+    admins.refused("9000", "trunk set hosted --trust diversion", "a password asserts nothing");
 
     let mut hosted = forwarded(&trial, "1001");
     hosted.identity.certificate = None;

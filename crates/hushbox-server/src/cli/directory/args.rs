@@ -371,8 +371,8 @@ pub struct TrunkFields {
     /// For a PBX that can have no certificate: make a password, which is shown once
     ///
     /// It is for digest SHA-256 over TLS, with the trunk's name as user name. Such a trunk leaves messages and does
-    /// nothing else: it asserts nobody's identity and has no lamps. It stands in the list of what is weaker than it
-    /// should be.
+    /// nothing else: its Request-URI alone is believed, and it has no lamps. It stands in the list of what is weaker
+    /// than it should be.
     #[arg(long)]
     pub new_password: bool,
     /// Without a password from now on
