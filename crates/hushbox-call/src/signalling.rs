@@ -102,10 +102,12 @@ impl Signalling {
         };
         let mut endpoint = Endpoint::new(config.sip.clone(), seed());
         endpoint.set_neighbour_addresses(directory.lab_addresses());
+        let authenticator = Authenticator::new(&config.realm, seed());
+        endpoint.set_realm(authenticator.realm());
         Self {
             product: config.sip.product,
             endpoint,
-            authenticator: Authenticator::new(&config.realm, seed()),
+            authenticator,
             directory,
             flood: Flood::new(config.admission.deposits_per_caller, &seed()),
             rng: ChaCha20Rng::from_seed(seed()),

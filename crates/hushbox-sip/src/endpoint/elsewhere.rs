@@ -50,7 +50,7 @@ impl Endpoint {
             call_id_hash: CallIdHash(self.keys.call_id_hash(incoming.message.call_id())),
             method: String::from_utf8_lossy(incoming.request.method.text()).into_owned(),
             request_uri: OwnedUri::from(&incoming.request.uri),
-            authorization: super::invite::authorization(incoming.message),
+            authorization: self.authorization(incoming.message),
         };
         self.emit(Event::Elsewhere { session, id, request: Box::new(request) });
     }

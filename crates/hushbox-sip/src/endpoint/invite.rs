@@ -129,6 +129,14 @@ impl Endpoint {
         (transactions >= max).then_some(Overflow::Transactions)
     }
 
+    /// The best credentials: those for us, of an algorithm that we have, the strongest first.
+    pub(super) fn authorization(&self, message: &Message<'_>) -> Option<Authorization> {
+        let is_for_us =
+            |a: &Authorization| self.realm.as_ref().is_none_or(|realm| a.realm() == realm);
+        let all = message.values(Name::Authorization).filter_map(Authorization::parse);
+        all.min_by_key(|a| (!is_for_us(a), a.algorithm().is_none(), a.algorithm()))
+    }
+
     pub(super) fn describe(&self, incoming: &Incoming<'_>, body: InviteBody) -> Invite {
         let message = incoming.message;
         Invite {
@@ -138,7 +146,7 @@ impl Endpoint {
             from_display: message.from().display().map(Cow::into_owned),
             to_user: message.to().uri().user().map(Cow::into_owned),
             call_id_hash: CallIdHash(self.keys.call_id_hash(message.call_id())),
-            authorization: authorization(message),
+            authorization: self.authorization(message),
             unsupported: unsupported(message),
             refuses_sdp: !message.accepts_sdp(),
             interval_too_short: false,
@@ -289,12 +297,6 @@ impl Endpoint {
             self.forget_merge(transaction);
         }
     }
-}
-
-/// The best credentials: those of an algorithm that we have, the strongest first.
-pub(super) fn authorization(message: &Message<'_>) -> Option<Authorization> {
-    let all = message.values(Name::Authorization).filter_map(Authorization::parse);
-    all.min_by_key(|a| (a.algorithm().is_none(), a.algorithm()))
 }
 
 /// RFC 3261 §8.2.2.3. Proxy-Require is not for a user agent server.

@@ -140,6 +140,8 @@ pub struct Load {
 /// A SIP user agent server: transactions, dialogs and the order of checks.
 pub struct Endpoint {
     config: Config,
+    /// Whose credentials are for us; until it is said, anybody's are.
+    realm: Option<String>,
     keys: Keys,
     rng: ChaCha20Rng,
     next_id: u64,
@@ -181,6 +183,7 @@ impl Endpoint {
         let sources = Sources::new(&config.limits);
         Endpoint {
             config,
+            realm: None,
             keys: Keys::new(&secret),
             rng,
             next_id: 0,
@@ -256,6 +259,12 @@ impl Endpoint {
     /// Says from which addresses neighbours send without TLS.
     pub fn set_neighbour_addresses(&mut self, addresses: BTreeSet<IpAddr>) {
         self.sources.set_addresses(addresses);
+    }
+
+    /// Says which credentials are for us: a request may carry those for other servers on its way, too (RFC 3261
+    /// §22.3).
+    pub fn set_realm(&mut self, realm: &str) {
+        self.realm = Some(realm.to_owned());
     }
 
     /// What neighbours that take part in overload control are told from now on (RFC 7339).

@@ -132,14 +132,30 @@ fn invite_with(header: &str) -> String {
     invite(udp()).header(header).text()
 }
 
+fn credentials(realm: &str, algorithm: &str) -> String {
+    format!(
+        "Authorization: Digest username=\"u\", realm=\"{realm}\", nonce=\"n\", uri=\"sip:x\", \
+         response=\"00\"{algorithm}"
+    )
+}
+
+#[test]
+fn credentials_for_us_are_found_among_those_for_others() {
+    let text = invite(udp())
+        .header(&credentials("proxy.example", ", algorithm=SHA-256"))
+        .header(&credentials("hushbox", ", algorithm=SHA-512-256"))
+        .header(&credentials("sbc.example", ", algorithm=SHA-256"))
+        .text();
+    let mut world = World::new();
+    world.endpoint.set_realm("hushbox");
+    world.receive(udp(), &text);
+    let (_, invite) = world.invited();
+    assert_eq!(invite.authorization.and_then(|a| a.algorithm()), Some(Algorithm::Sha512_256));
+}
+
 #[test]
 fn the_best_credentials_are_taken() {
-    let digest = |algorithm: &str| {
-        format!(
-            "Authorization: Digest username=\"u\", realm=\"r\", nonce=\"n\", uri=\"sip:x\", \
-             response=\"00\"{algorithm}"
-        )
-    };
+    let digest = |algorithm: &str| credentials("r", algorithm);
     let text = invite(udp())
         .header("Authorization: NoOneKnowsThisScheme opaque-data=here")
         .header(&digest(""))
