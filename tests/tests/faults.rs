@@ -304,7 +304,13 @@ fn a_full_data_disk_refuses_new_messages_and_keeps_the_old_ones() {
     // Nothing is on its way that would still take or give back room.
     let _rows = delivered(&trial, "1001", 1);
     let mut refilled = vec![disk.fill(0)];
-    let answer = || place(&forwarded(&trial, "1001"), &[Step::HangUp]).refusal;
+    // Each from another number: one that calls too often hears so, whatever room there is.
+    let mut number = 5_550_000;
+    let mut answer = || {
+        number += 1;
+        let plan = Plan { from: number.to_string(), ..forwarded(&trial, "1001") };
+        place(&plan, &[Step::HangUp]).refusal
+    };
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     let refusal = loop {
         if let Some(refusal) = answer() {
