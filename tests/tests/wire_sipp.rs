@@ -46,7 +46,7 @@ const fn scenario(name: &'static str, over: &'static [Over], calls: usize) -> Sc
 }
 
 /// Those that take long come first.
-const SCENARIOS: [Scenario; 37] = [
+const SCENARIOS: [Scenario; 40] = [
     // RFC 3261 §17.2.1: 0, 0.5, 1.5, 3.5, 7.5 s, then every 4 s to 31.5 s.
     Scenario { copies: Some((404, 11, 1)), ..scenario("refusal_without_ack", ALL, 0) },
     // RFC 3261 §13.3.1.4: on every transport.
@@ -84,7 +84,10 @@ const SCENARIOS: [Scenario; 37] = [
     scenario("diversion", ALL, 1),
     scenario("history_info", ALL, 1),
     scenario("nobody", ALL, 0),
+    scenario("asserted", ALL, 1),
     scenario("challenge", LAB, 0),
+    scenario("subscribe", ALL, 0),
+    scenario("refused_subscriptions", ALL, 0),
     scenario("strange_peer", &[Tls], 0),
 ];
 
