@@ -142,18 +142,14 @@ pub(super) fn device(command: Device) -> Result<(), Failure> {
             change(RecordKind::Device, args.by, Change::Add(Fields::Device(fields)), secret)
         }
         Device::Set(args) => {
-            let password = match (args.new_password, args.no_password) {
-                (true, _) => Some(Password::New { md5: args.md5 }),
-                (false, true) => Some(Password::None),
-                (false, false) => None,
-            };
+            let proof = args.proof;
             let fields = DeviceFields {
                 username: args.username,
                 bound: bound(args.bound),
-                password,
-                certificate: certificate::binding(args.certificate, args.no_certificate)?,
+                password: proof.password(Password::New { md5: args.md5 }, Password::None),
+                certificate: certificate::binding(proof.certificate, proof.no_certificate)?,
             };
-            let secret = shown(args.new_password, args.password_out.as_deref())?;
+            let secret = shown(proof.new_password, proof.password_out.as_deref())?;
             change(RecordKind::Device, args.by, Change::Set(Fields::Device(fields)), secret)
         }
         Device::Remove(args) => remove(RecordKind::Device, args),
@@ -163,15 +159,11 @@ pub(super) fn device(command: Device) -> Result<(), Failure> {
 pub(super) fn trunk(command: Trunk) -> Result<(), Failure> {
     let fields = |args: args::TrunkFields| -> Result<(By, Fields, Option<SecretPlace>), Failure> {
         let none = args.no_lab_address.then(Vec::new);
-        let secret = shown(args.new_password, args.password_out.as_deref())?;
+        let proof = args.proof;
         let fields = TrunkFields {
             name: args.name,
-            certificate: certificate::binding(args.certificate, args.no_certificate)?,
-            password: match (args.new_password, args.no_password) {
-                (true, _) => Some(TrunkPassword::New),
-                (false, true) => Some(TrunkPassword::None),
-                (false, false) => None,
-            },
+            password: proof.password(TrunkPassword::New, TrunkPassword::None),
+            certificate: certificate::binding(proof.certificate, proof.no_certificate)?,
             accounts: given(args.accounts),
             lab_addresses: given(args.lab_addresses).or(none),
             addressing: args.addressing.into(),
@@ -181,6 +173,7 @@ pub(super) fn trunk(command: Trunk) -> Result<(), Failure> {
                 .or(args.no_calls_max.then_some(CallsMax::None)),
             mwi: args.mwi.or(args.no_mwi.then_some(Unasked::Never)),
         };
+        let secret = shown(proof.new_password, proof.password_out.as_deref())?;
         Ok((args.by, Fields::Trunk(fields), secret))
     };
     match command {

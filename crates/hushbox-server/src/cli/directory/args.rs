@@ -274,6 +274,41 @@ pub struct CertificateArgs {
     pub ca: Option<PathBuf>,
 }
 
+/// How a device or trunk proves itself from now on.
+#[derive(Debug, Args)]
+pub struct ProofArgs {
+    /// How its certificate is recognised.
+    #[command(flatten)]
+    pub certificate: CertificateArgs,
+    /// Without a certificate from now on
+    #[arg(long, conflicts_with = "certificate")]
+    pub no_certificate: bool,
+    /// Make a new password, which is shown once; for a trunk where it can have no certificate
+    ///
+    /// A trunk's is for digest SHA-256 over TLS, with the trunk's name as user name. Such a trunk leaves messages and
+    /// does nothing else: its Request-URI alone is believed, and it has no lamps. It stands in the list of what is
+    /// weaker than it should be.
+    #[arg(long)]
+    pub new_password: bool,
+    /// Without a password from now on
+    #[arg(long, conflicts_with = "new_password")]
+    pub no_password: bool,
+    /// Write the new password to this new file (0600), instead of the terminal
+    #[arg(long, value_name = "F", requires = "new_password")]
+    pub password_out: Option<PathBuf>,
+}
+
+impl ProofArgs {
+    /// What becomes of the password: one of these, or it stays as it is.
+    pub fn password<T>(&self, new: T, none: T) -> Option<T> {
+        match (self.new_password, self.no_password) {
+            (true, _) => Some(new),
+            (false, true) => Some(none),
+            (false, false) => None,
+        }
+    }
+}
+
 /// Whose a device is.
 #[derive(Debug, Args)]
 pub struct BoundArgs {
@@ -318,24 +353,12 @@ pub struct DeviceSet {
     /// Whose it is.
     #[command(flatten)]
     pub bound: BoundArgs,
-    /// How its certificate is recognised.
+    /// How it proves itself.
     #[command(flatten)]
-    pub certificate: CertificateArgs,
-    /// Without a certificate from now on
-    #[arg(long, conflicts_with = "certificate")]
-    pub no_certificate: bool,
-    /// Make a new password, which is shown once
-    #[arg(long)]
-    pub new_password: bool,
-    /// Without a password from now on
-    #[arg(long, conflicts_with = "new_password")]
-    pub no_password: bool,
+    pub proof: ProofArgs,
     /// With --new-password: take MD5 digests too, on `lab` listeners; not in `hipaa` accounts
     #[arg(long, requires = "new_password")]
     pub md5: bool,
-    /// Write the new password to this new file (0600), instead of the terminal
-    #[arg(long, value_name = "F", requires = "new_password")]
-    pub password_out: Option<PathBuf>,
     /// In whose name.
     #[command(flatten)]
     pub by: By,
@@ -362,25 +385,9 @@ pub struct TrunkFields {
     /// An account that it serves, several times if need be
     #[arg(long = "account", value_name = "NAME")]
     pub accounts: Vec<String>,
-    /// How its certificate is recognised.
+    /// How it proves itself.
     #[command(flatten)]
-    pub certificate: CertificateArgs,
-    /// Without a certificate from now on
-    #[arg(long, conflicts_with = "certificate")]
-    pub no_certificate: bool,
-    /// For a PBX that can have no certificate: make a password, which is shown once
-    ///
-    /// It is for digest SHA-256 over TLS, with the trunk's name as user name. Such a trunk leaves messages and does
-    /// nothing else: its Request-URI alone is believed, and it has no lamps. It stands in the list of what is weaker
-    /// than it should be.
-    #[arg(long)]
-    pub new_password: bool,
-    /// Without a password from now on
-    #[arg(long, conflicts_with = "new_password")]
-    pub no_password: bool,
-    /// Write the new password to this new file (0600), instead of the terminal
-    #[arg(long, value_name = "F", requires = "new_password")]
-    pub password_out: Option<PathBuf>,
+    pub proof: ProofArgs,
     /// An address that is this trunk on `lab` listeners, several times if need be
     #[arg(long = "lab-address", value_name = "IP")]
     pub lab_addresses: Vec<IpAddr>,
